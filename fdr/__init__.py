@@ -1,0 +1,3 @@
+"""Full dress rehearsals for scientific data lakes."""
+
+__version__ = "0.1.0"
