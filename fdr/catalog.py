@@ -28,6 +28,7 @@ class RuleState:
 
     rule_id: str
     did: Did
+    copies: int
     state: str
     locks_ok: int
     locks_replicating: int
@@ -102,8 +103,10 @@ class Catalog(Protocol):
     async def rules(self, account: str, scope: str, name_prefix: str) -> list[RuleState]:
         """Return the rules on the DIDs of a scope whose names begin with a prefix."""
 
-    async def rule_locks(self, account: str, datasets: Sequence[Did]) -> dict[str, frozenset[str]]:
-        """Return, for every rule on these datasets, the RSEs where it locks whole datasets."""
+    async def dataset_locks(
+        self, account: str, datasets: Sequence[Did]
+    ) -> dict[Did, frozenset[tuple[str, str]]]:
+        """Return, for every dataset that a rule locks, the pairs (rule id, RSE) that lock it."""
 
     async def usage(self, account: str, rse: str) -> Usage | None:
         """Return what Rucio has counted at an RSE, None where it has not counted yet."""

@@ -189,14 +189,16 @@ class RucioCatalog:
 
         return await self._call(account, ask)
 
-    async def rule_locks(self, account: str, datasets: Sequence[Did]) -> dict[str, frozenset[str]]:
-        """Return, for every rule on these datasets, the RSEs where it locks whole datasets."""
+    async def dataset_locks(
+        self, account: str, datasets: Sequence[Did]
+    ) -> dict[Did, frozenset[tuple[str, str]]]:
+        """Return, for every dataset that a rule locks, the pairs (rule id, RSE) that lock it."""
         dids = [{"scope": did.scope, "name": did.name, "type": "dataset"} for did in datasets]
         rows = await self._call(account, lambda client: client.get_locks_for_dids(dids))
-        locks: dict[str, set[str]] = defaultdict(set)
+        locks: dict[Did, set[tuple[str, str]]] = defaultdict(set)
         for row in rows:
-            locks[row["rule_id"]].add(row["rse"])
-        return {rule_id: frozenset(rses) for rule_id, rses in locks.items()}
+            locks[Did(row["scope"], row["name"])].add((row["rule_id"], row["rse"]))
+        return {did: frozenset(pairs) for did, pairs in locks.items()}
 
     async def usage(self, account: str, rse: str) -> Usage | None:
         """Return what Rucio has counted at an RSE, None where it has not counted yet."""
@@ -275,6 +277,7 @@ def _rule_state(row: dict[str, Any]) -> RuleState:
     return RuleState(
         rule_id=str(row["id"]),
         did=Did(row["scope"], row["name"]),
+        copies=int(row["copies"]),
         state=str(row["state"]),
         locks_ok=int(row["locks_ok_cnt"]),
         locks_replicating=int(row["locks_replicating_cnt"]),

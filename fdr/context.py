@@ -1,0 +1,49 @@
+"""What an action is performed with: the lake's two doors, the journal, and the names of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fdr.catalog import Catalog
+from fdr.clock import Clock
+from fdr.datasets import OpenDatasets
+from fdr.journal import Journal
+from fdr.model import Action, Did, Scenario
+from fdr.names import dataset_name, did_name
+from fdr.pfn import Locator
+from fdr.registrar import Registrar
+from fdr.storage.base import Storage
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One run on one lake."""
+
+    run: str
+    date: str
+    scenario: Scenario
+    catalog: Catalog
+    storage: Storage
+    locators: Mapping[str, Locator]
+    journal: Journal
+    clock: Clock
+    registrars: Mapping[str, Registrar]
+    datasets: OpenDatasets = field(default_factory=OpenDatasets)
+
+    def account(self, action: Action) -> str:
+        """Return the account that performs an action."""
+        return self.scenario.experiments[action.experiment].account
+
+    def dataset(self, action: Action) -> Did:
+        """Return the dataset that an action is about."""
+        experiment = self.scenario.experiments[action.experiment]
+        return Did(experiment.scope, dataset_name(experiment, self.run, action.dataset))
+
+    def file(self, action: Action) -> Did:
+        """Return the file that an upload makes."""
+        if action.file is None:
+            raise ValueError(f"{action.kind} has no file")
+        experiment = self.scenario.experiments[action.experiment]
+        name = did_name(experiment, self.run, self.date, action.dataset, action.file)
+        return Did(experiment.scope, name)

@@ -1,0 +1,160 @@
+"""Keep the schedule: start every action when it is due, whatever became of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Iterator
+
+from asyncio_pool import AioPool
+
+from fdr.actions import close, dataset, rule, upload
+from fdr.context import Context
+from fdr.datasets import OpenDataset
+from fdr.model import Action, Did, Ending, Intention, Kind, Note, Outcome
+
+LOOKAHEAD_S = 0.2  # intentions are on disk this long before they are due
+BATCH = 500  # intentions in one commit
+IN_FLIGHT = 2000  # uploads begun and not ended; beyond it they are dropped
+STOP_GRACE_S = 30.0  # what work in flight is given after a stop
+
+
+class Engine:
+    """Performs the actions of a plan on time and journals them.
+
+    Open loop: an upload that is due starts, up to IN_FLIGHT of them; beyond that it is dropped and the
+    journal says so. ``uploads`` puts run at once. An action's intention is on disk before it is begun.
+    """
+
+    def __init__(self, context: Context, uploads: int, in_flight: int = IN_FLIGHT) -> None:
+        """Take what to perform with, how many files to put at once, and the in-flight bound."""
+        self._context = context
+        self._pool = AioPool(size=uploads)
+        self._in_flight_bound = in_flight
+        self._in_flight = 0
+        self._work: set[asyncio.Task[None]] = set()
+        self._defects: list[BaseException] = []
+
+    async def run(self, actions: Iterable[Action], started_at: float, stop: asyncio.Event) -> None:
+        """Perform every action, the first due at ``started_at`` plus its ``due_s`` (Unix seconds).
+
+        Returns when all have ended. When ``stop`` is set nothing more is started, and what is in flight is
+        given STOP_GRACE_S, then cancelled; it then stands in the journal as begun and not ended. Raises
+        whatever unforeseen error an action met, after the others have ended.
+        """
+        for batch in _batches(actions):
+            await self._sleep_until(started_at + batch[0].due_s - LOOKAHEAD_S, stop)
+            if stop.is_set():
+                break
+            await self._context.journal.intend([self._intention(action, started_at) for action in batch])
+            for action in batch:
+                await self._sleep_until(started_at + action.due_s, stop)
+                if stop.is_set():
+                    self._drop(action, "stopped")
+                else:
+                    self._start(action)
+            if self._defects:
+                stop.set()
+        self._context.journal.record(Note(self._context.clock.now(), "injected"))
+        await self._finish(stop)
+        if self._defects:
+            raise self._defects[0]
+
+    async def _sleep_until(self, at: float, stop: asyncio.Event) -> None:
+        if stop.is_set() or at <= self._context.clock.now():
+            return
+        sleeping = asyncio.ensure_future(self._context.clock.sleep_until(at))
+        stopping = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in (sleeping, stopping):
+            waiter.cancel()
+
+    async def _finish(self, stop: asyncio.Event) -> None:
+        """Wait for what has been started; once stopped, not longer than STOP_GRACE_S."""
+        stopping = asyncio.ensure_future(stop.wait())
+        while self._work and not stop.is_set():
+            await asyncio.wait({*self._work, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not self._work:
+            return
+        await asyncio.wait(self._work, timeout=STOP_GRACE_S)
+        for task in self._work:
+            task.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
+
+    def _intention(self, action: Action, started_at: float) -> Intention:
+        context = self._context
+        rse = action.rse or ""
+        if action.rule is not None:
+            rse = context.scenario.experiments[action.experiment].rules[action.rule].to
+        return Intention(
+            action=action.id,
+            kind=action.kind,
+            experiment=action.experiment,
+            dataset=action.dataset,
+            did=self._did(action),
+            rse=rse,
+            size_bytes=action.size_bytes,
+            due_at=started_at + action.due_s,
+        )
+
+    def _did(self, action: Action) -> Did:
+        is_upload = action.kind is Kind.UPLOAD
+        return self._context.file(action) if is_upload else self._context.dataset(action)
+
+    def _start(self, action: Action) -> None:
+        rules = self._context.scenario.experiments[action.experiment].rules
+        state = self._context.datasets.begin(action.experiment, action.dataset, len(rules))
+        if action.kind is Kind.UPLOAD:
+            if self._in_flight >= self._in_flight_bound:
+                self._drop(action, "in-flight-bound")
+                return
+            self._in_flight += 1
+            state.begin_upload()
+            self._spawn(self._upload(action, state))
+        else:
+            self._spawn(self._perform(action, state))
+
+    def _drop(self, action: Action, reason: str) -> None:
+        now = self._context.clock.now()
+        outcome = Outcome(action.id, STEPS[action.kind], now, now, Ending.DROPPED, reason)
+        self._context.journal.record(outcome)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (defect := task.exception()) is not None:
+            self._defects.append(defect)
+
+    async def _upload(self, action: Action, state: OpenDataset) -> None:
+        file = self._context.file(action)
+        try:
+            adler32 = await self._pool.exec(upload.put(self._context, action, file))
+            if adler32 is not None:
+                await upload.register(self._context, action, state, file, adler32)
+        finally:
+            self._in_flight -= 1
+            state.end_upload()
+
+    async def _perform(self, action: Action, state: OpenDataset) -> None:
+        await PERFORM[action.kind](self._context, action, state)
+        self._context.datasets.end_action(action.experiment, action.dataset)
+
+
+PERFORM = {Kind.DATASET: dataset.perform, Kind.CLOSE: close.perform, Kind.RULE: rule.perform}
+STEPS = {Kind.DATASET: "create", Kind.UPLOAD: "put", Kind.CLOSE: "close", Kind.RULE: "rule"}
+
+
+def _batches(actions: Iterable[Action]) -> Iterator[list[Action]]:
+    """Group actions whose due times lie within LOOKAHEAD_S, at most BATCH together."""
+    batch: list[Action] = []
+    for action in actions:
+        if batch and (action.due_s > batch[0].due_s + LOOKAHEAD_S or len(batch) >= BATCH):
+            yield batch
+            batch = []
+        batch.append(action)
+    if batch:
+        yield batch

@@ -1,0 +1,152 @@
+"""Follow the rules of a run, and whether all its transfers have been heard of, into the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from fdr.catalog import Catalog, RuleState
+from fdr.clock import Clock
+from fdr.errors import LakeError
+from fdr.journal import Journal
+from fdr.journal_reader import FROM_THE_START, JournalReader
+from fdr.ledger import Ledger
+from fdr.model import Did, Note, RuleSeen, Scenario
+
+INTERVAL_S = 3.0  # between two looks at the rules
+COUNTS_EVERY_S = 60.0  # how often a change of lock counts alone is journaled
+EVENTS_GRACE_S = 30.0  # how long the last transfer events are waited for
+DATASETS_PER_CALL = 200
+
+
+class Watch:
+    """Looks at the rules of a run until all have done their work; one call per scope and interval.
+
+    A rule has done its work when Rucio calls it OK and its locks cover every registered file of its dataset:
+    a rule on an open dataset is OK before Rucio has looked at the files that came later.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        scenario: Scenario,
+        catalog: Catalog,
+        journal: Journal,
+        reader: JournalReader,
+        clock: Clock,
+    ) -> None:
+        """Take the run, whose id begins its datasets' names; whom to ask; what to write to and read from."""
+        self._run = run
+        self._catalog = catalog
+        self._journal = journal
+        self._reader = reader
+        self._cursor = FROM_THE_START
+        self._ledger = Ledger()
+        self._clock = clock
+        self._scopes = {exp.scope: exp.account for exp in scenario.experiments.values() if exp.rules}
+        self._seen: dict[str, RuleState] = {}
+        self._recorded_at: dict[str, float] = {}
+
+    async def follow(self, injected: asyncio.Event, stop: asyncio.Event, grace_s: float) -> None:
+        """Journal every change until all rules are done, ``stop`` is set, or the grace is over.
+
+        The grace begins when ``injected`` is set. A catalogue that does not answer is asked again later.
+        """
+        deadline: float | None = None
+        while not stop.is_set():
+            is_last = injected.is_set()
+            has_answered = await self._look()
+            if is_last:
+                if has_answered and not await self._unfinished():
+                    return
+                deadline = deadline or self._clock.now() + grace_s
+                if self._clock.now() > deadline:
+                    text = await self._unfinished() or "Rucio did not say how the rules are"
+                    self._journal.record(Note(self._clock.now(), "grace-over", text))
+                    return
+            await _sleep(INTERVAL_S, stop)
+        await self._look()
+
+    async def _look(self) -> bool:
+        """Look at all rules once; return whether Rucio answered."""
+        try:
+            for scope, account in self._scopes.items():
+                for rule in await self._catalog.rules(account, scope, self._run):
+                    self._notice(rule)
+        except LakeError:
+            return False
+        return True
+
+    def _notice(self, rule: RuleState) -> None:
+        before = self._seen.get(rule.rule_id)
+        now = self._clock.now()
+        if before == rule:
+            return
+        self._seen[rule.rule_id] = rule
+        same_state = before is not None and before.state == rule.state
+        if same_state and rule.state != "OK" and now - self._recorded_at[rule.rule_id] < COUNTS_EVERY_S:
+            return
+        self._recorded_at[rule.rule_id] = now
+        locks = rule.locks_ok, rule.locks_replicating, rule.locks_stuck
+        self._journal.record(RuleSeen(now, rule.rule_id, rule.state, *locks, rule.error))
+
+    async def _unfinished(self) -> str:
+        """Return how many rules have not done their work, by state; nothing when all have."""
+        await self._read()
+        states = Counter(
+            rule.state if rule.state != "OK" else "not yet evaluated"
+            for rule in self._seen.values()
+            if rule.state != "OK" or rule.locks_ok < self._ledger.files(rule.did) * rule.copies
+        )
+        states["not listed by Rucio"] = len(self._ledger.rules - self._seen.keys())
+        return ", ".join(f"{count} rules {state}" for state, count in sorted(states.items()) if count)
+
+    async def _read(self) -> None:
+        await self._journal.flush()
+        while True:
+            events, self._cursor = self._reader.events_since(self._cursor)
+            for event in events:
+                self._ledger.take(event)
+            if not events:
+                return
+
+    async def await_transfers(self, stop: asyncio.Event) -> None:
+        """Wait until every transfer that the OK rules needed has been heard of, EVENTS_GRACE_S at most.
+
+        What is missing then is journaled as ``events-lost``: the transfers happened, untold.
+        """
+        try:
+            destinations = await self._destinations()
+        except LakeError:
+            return
+        deadline = self._clock.now() + EVENTS_GRACE_S
+        while True:
+            await self._read()
+            missing = self._ledger.transfers_needed(destinations) - self._ledger.transfers_done
+            if missing <= 0:
+                return
+            if stop.is_set() or self._clock.now() > deadline:
+                break
+            await _sleep(0.5, stop)
+        text = f"{missing} transfers of finished rules were never heard of"
+        self._journal.record(Note(self._clock.now(), "events-lost", text))
+
+    async def _destinations(self) -> dict[Did, frozenset[str]]:
+        """Return, for every dataset with an OK rule, the RSEs where such rules lock it."""
+        finished = {rule.rule_id for rule in self._seen.values() if rule.state == "OK"}
+        found: dict[Did, frozenset[str]] = {}
+        for scope, account in self._scopes.items():
+            datasets = sorted({rule.did.name for rule in self._seen.values() if rule.did.scope == scope})
+            for first in range(0, len(datasets), DATASETS_PER_CALL):
+                dids = [Did(scope, name) for name in datasets[first : first + DATASETS_PER_CALL]]
+                for did, locks in (await self._catalog.dataset_locks(account, dids)).items():
+                    found[did] = frozenset(rse for rule_id, rse in locks if rule_id in finished)
+        return found
+
+
+async def _sleep(seconds: float, stop: asyncio.Event) -> None:
+    """Sleep, or less when ``stop`` is set."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
