@@ -1,0 +1,1 @@
+"""The process keeper of the embedded lake: it runs in the lake's environment, not in fdr's."""

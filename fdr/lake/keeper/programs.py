@@ -1,0 +1,125 @@
+"""The programs that the keeper forks: Rucio's daemons and server, its database's first filling, the broker."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+# Daemon name -> module under rucio.daemons, and the arguments of its run(). The pauses are those of a
+# rehearsal that lasts a minute: a production lake sleeps ten to six hundred seconds instead.
+DAEMONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "judge-evaluator": ("judge.evaluator", {"sleep_time": 1, "did_limit": 1000}),
+    "judge-repairer": ("judge.repairer", {"sleep_time": 3}),
+    "judge-cleaner": ("judge.cleaner", {"sleep_time": 3}),
+    "judge-injector": ("judge.injector", {"sleep_time": 3}),
+    "conveyor-submitter": ("conveyor.submitter", {"sleep_time": 1, "bulk": 1000, "group_bulk": 50}),
+    "conveyor-poller": ("conveyor.poller", {"sleep_time": 1, "older_than": 0, "db_bulk": 1000}),
+    "conveyor-finisher": ("conveyor.finisher", {"sleep_time": 1, "bulk": 1000, "db_bulk": 1000}),
+    "abacus-account": ("abacus.account", {"sleep_time": 2}),
+    "abacus-rse": ("abacus.rse", {"sleep_time": 2}),
+    "abacus-collection-replica": ("abacus.collection_replica", {"sleep_time": 2}),
+    "reaper": ("reaper.reaper", {"sleep_time": 3, "chunk_size": 1000}),
+    "undertaker": ("undertaker.undertaker", {"sleep_time": 3, "chunk_size": 500}),
+    "transmogrifier": ("transmogrifier.transmogrifier", {"sleep_time": 3, "bulk": 1000}),
+    "hermes": ("hermes.hermes", {"sleep_time": 1, "bulk": 1000}),
+}
+SERVER = "rucio-server"
+SERVER_APPLICATION = "rucio.web.rest.flaskapi.v1.main"
+BOOTSTRAP = "bootstrap"
+BROKER = "broker"
+BROKER_HOST_HEADER = "fdr-lake"
+
+
+def load() -> None:
+    """Import everything once, before the first fork. Raises RuntimeError if that left a thread."""
+    common = importlib.import_module("rucio.daemons.common")
+    common.db_workqueue = _without_partition_wait(common.db_workqueue)
+    for module, _ in DAEMONS.values():
+        importlib.import_module(f"rucio.daemons.{module}")
+    for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
+        importlib.import_module(module)
+    _forget_database_connections()
+    if threading.active_count() != 1:
+        raise RuntimeError(f"importing Rucio started threads: {threading.enumerate()}; forks would be unsafe")
+
+
+def run(name: str) -> None:
+    """Be the program of this name until it ends. Raises LookupError for a name it does not know."""
+    _forget_database_connections()
+    if name == SERVER:
+        _serve()
+    elif name == BOOTSTRAP:
+        from fdr.lake.keeper import bootstrap  # noqa: PLC0415
+
+        bootstrap.main()
+    elif name == BROKER:
+        _broker()
+    elif name in DAEMONS:
+        module, arguments = DAEMONS[name]
+        daemon = importlib.import_module(f"rucio.daemons.{module}")
+        signal.signal(signal.SIGTERM, daemon.stop)
+        signal.signal(signal.SIGINT, daemon.stop)
+        daemon.run(**arguments)
+    else:
+        raise LookupError(f"the keeper has no program {name!r}")
+
+
+def _without_partition_wait(db_workqueue: Any) -> Any:
+    """Wrap Rucio's work queue: every daemon is alone, so there is no partition to settle before work."""
+
+    def wrapped(**arguments: Any) -> Any:
+        return db_workqueue(**{**arguments, "partition_wait_time": 0})
+
+    return wrapped
+
+
+def _forget_database_connections() -> None:
+    """Drop pooled connections without closing them, as SQLAlchemy asks of a forked process."""
+    session = sys.modules.get("rucio.db.sqla.session")
+    if session is not None and session._ENGINE is not None:
+        session._ENGINE.dispose(close=False)
+
+
+def _serve() -> None:
+    """Run the Rucio server under gunicorn, the workers forked from here."""
+    base = importlib.import_module("gunicorn.app.base")
+    application = importlib.import_module(SERVER_APPLICATION).application
+
+    class Server(base.BaseApplication):  # type: ignore[misc, name-defined]
+        def load_config(self) -> None:
+            settings = {
+                "bind": os.environ["FDR_BIND"],
+                "workers": 2,
+                "threads": 8,
+                "worker_class": "gthread",
+                "timeout": 120,
+                "graceful_timeout": 3,
+                "keepalive": 30,
+                "worker_tmp_dir": os.environ.get("FDR_RUN"),
+                "proc_name": SERVER,
+                "post_fork": lambda _server, _worker: _forget_database_connections(),
+            }
+            for key, value in settings.items():
+                self.cfg.set(key, value)
+
+        def load(self) -> Any:
+            return application
+
+    Server().run()
+
+
+def _broker() -> None:
+    """Run the STOMP broker.
+
+    coilmq takes a STOMP 1.2 client only when its ``host`` header is the machine's full name, which
+    changes with the network the machine is in; here it is a name of our own.
+    """
+    socket.getfqdn = lambda name="": BROKER_HOST_HEADER
+    start = importlib.import_module("coilmq.start")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    start._main(config=os.environ["FDR_BROKER_CFG"])

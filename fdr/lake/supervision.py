@@ -1,0 +1,222 @@
+"""Talk to the keeper of the lake's processes: its configuration, and its XML-RPC interface."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+import xmlrpc.client
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from supervisor.xmlrpc import Faults, SupervisorTransport
+
+from fdr.errors import LakeUnusable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from fdr.lake.home import LakeHome
+    from fdr.lake.service import Service
+
+KEEPER = "keeper"
+PROCESS_MARK = "FDR_LAKE_PROCESS"
+ALIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
+LOG_BYTES = "10MB"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process as the keeper sees it; ``pid`` is 0 when it does not run, ``started_at`` Unix seconds."""
+
+    name: str
+    state: str
+    pid: int
+    started_at: float
+    exit_status: int
+    why: str
+
+
+def write_keeper_configuration(home: LakeHome, services: Iterable[Service], once: Sequence[str]) -> None:
+    """Write the supervisord.conf for these services; those in ``once`` are not restarted when they end."""
+    sections = [
+        "[unix_http_server]",
+        f"file={home.keeper_socket}",
+        "chmod=0700",
+        "[supervisord]",
+        f"logfile={home.logs}/{KEEPER}.log",
+        f"pidfile={home.run}/{KEEPER}.pid",
+        f"childlogdir={home.logs}",
+        f"directory={home.directory}",
+        "identifier=fdr",
+        "nodaemon=true",
+        "silent=true",
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+    ]
+    for service in services:
+        environment = {"FDR_STOP_SIGNAL": f"SIG{service.stop_signal}", **service.environment}
+        pairs = ",".join(f'{key}="{value}"' for key, value in environment.items())
+        sections += [
+            f"[program:{service.name}]",
+            f"command={_escaped(shlex.join(service.command))}",
+            f"environment={_escaped(pairs)}",
+            f"priority={service.priority}",
+            f"stopsignal={service.stop_signal}",
+            "stopwaitsecs=10",
+            "autostart=false",
+            "redirect_stderr=true",
+            f"stdout_logfile={home.logs}/{service.name}.log",
+            f"stdout_logfile_maxbytes={LOG_BYTES}",
+            "stdout_logfile_backups=1",
+            *([f"user={service.user}"] if service.user else []),
+            *(
+                ["autorestart=false", "startsecs=0"]
+                if service.name in once
+                else ["autorestart=true", "startsecs=1"]
+            ),
+        ]
+    path = home.etc / "supervisord.conf"
+    path.write_text("\n".join(sections) + "\n")
+    path.chmod(0o600)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+class Keeper:
+    """The keeper of one lake. Every call raises LakeUnusable when the keeper does not answer."""
+
+    def __init__(self, home: LakeHome) -> None:
+        """Take the lake; nothing is sent yet."""
+        self._home = home
+
+    def start(self, python: Path) -> None:
+        """Start the keeper; it outlives us."""
+        library = self._home.run / "lib"
+        library.mkdir(exist_ok=True)
+        package = library / "fdr"
+        package.unlink(missing_ok=True)
+        package.symlink_to(Path(__file__).parents[1])
+        restarts = self._home.run / "restarts.json"
+        restarts.write_text("{}")
+        environment = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(library),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "RUCIO_CONFIG": str(self._home.server_cfg),
+            "FDR_LAKE_RESTARTS": str(restarts),
+            PROCESS_MARK: str(self._home.directory),
+        }
+        with (self._home.logs / f"{KEEPER}.out").open("w") as output:
+            subprocess.Popen(
+                [str(python), "-m", "fdr.lake.keeper", "-c", str(self._home.etc / "supervisord.conf")],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd=self._home.directory,
+                start_new_session=True,
+            )
+
+    def answers(self) -> bool:
+        """Tell whether the keeper is there."""
+        try:
+            with self._call() as supervisor:
+                return bool(supervisor.getState()["statename"] == "RUNNING")
+        except LakeUnusable:
+            return False
+
+    def pid(self) -> int:
+        """Return the keeper's own process id."""
+        with self._call() as supervisor:
+            return int(supervisor.getPID())
+
+    def processes(self) -> dict[str, Process]:
+        """Return every process the keeper knows, by name."""
+        with self._call() as supervisor:
+            return {
+                row["name"]: Process(
+                    row["name"],
+                    row["statename"],
+                    row["pid"],
+                    float(row["start"]),
+                    row["exitstatus"],
+                    row["spawnerr"] or row["description"],
+                )
+                for row in supervisor.getAllProcessInfo()
+            }
+
+    def begin(self, names: Iterable[str]) -> None:
+        """Start processes that do not run, without waiting for them."""
+        running = {name for name, process in self.processes().items() if process.pid}
+        for name in names:
+            if name not in running:
+                with self._call() as supervisor:
+                    supervisor.startProcess(name, False)
+
+    def end(self, names: Iterable[str], within_s: float = 20) -> None:
+        """Stop processes, all at once, and wait until they have ended."""
+        wanted = set(names)
+        stopping = [
+            name for name, process in self.processes().items() if name in wanted and process.state in ALIVE
+        ]
+        for name in stopping:
+            with self._call() as supervisor, _already_over():
+                supervisor.stopProcess(name, False)
+        deadline = time.monotonic() + within_s
+        while any(self.processes()[name].state in ALIVE for name in stopping):
+            if time.monotonic() > deadline:
+                raise LakeUnusable(f"{', '.join(stopping)}: did not all stop within {within_s:.0f} s")
+            time.sleep(0.05)
+
+    def restart(self, names: Iterable[str]) -> None:
+        """Stop and start processes; this does not count as a restart."""
+        names = list(names)
+        self.end(names)
+        self.begin(names)
+
+    def reread(self) -> None:
+        """Take over programs that were added to the configuration or changed in it; start none."""
+        with self._call() as supervisor:
+            added, changed, removed = supervisor.reloadConfig()[0]
+        for name in (*changed, *removed):
+            self.end([name])
+            with self._call() as supervisor:
+                supervisor.removeProcessGroup(name)
+        for name in (*added, *changed):
+            with self._call() as supervisor:
+                supervisor.addProcessGroup(name)
+
+    def shut_down(self) -> None:
+        """Tell the keeper to stop what still runs, and itself."""
+        with self._call() as supervisor:
+            supervisor.shutdown()
+
+    @contextmanager
+    def _call(self) -> Iterator[Any]:
+        transport = SupervisorTransport(None, None, f"unix://{self._home.keeper_socket}")
+        try:
+            with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
+                yield server.supervisor
+        except (OSError, HTTPException) as error:
+            raise LakeUnusable(f"{self._home.directory}: the lake is not up: run 'fdr lake up'") from error
+        except xmlrpc.client.Fault as error:
+            raise LakeUnusable(f"the keeper of the lake's processes refused: {error.faultString}") from error
+
+
+@contextmanager
+def _already_over() -> Iterator[None]:
+    """Let a process that ended by itself be told to end."""
+    try:
+        yield
+    except xmlrpc.client.Fault as error:
+        if error.faultCode != Faults.NOT_RUNNING:
+            raise
