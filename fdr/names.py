@@ -1,0 +1,97 @@
+"""The names of a run's files and datasets, from a template. Pure."""
+
+from __future__ import annotations
+
+import re
+from string import Formatter
+from typing import TYPE_CHECKING
+
+from fdr.rucio_schema import NAME_LENGTH, NAME_PATTERN
+
+if TYPE_CHECKING:
+    from fdr.model import Experiment
+
+DEFAULT_TEMPLATE = "{experiment}/{dataset:05d}/{file:07d}"
+NUMBERS = ("dataset", "file")
+WORDS = ("experiment", "run", "date")
+# Padded with zeros, decimal or hexadecimal: each keeps two numbers apart, and has no space or sign in it.
+NUMBER_FORMAT = re.compile(r"(?:0[1-9][0-9]?)?[dxX]?")
+
+SOME_RUN, SOME_DATE = "20261122T203015-7f3a", "20261122"
+
+
+def did_name(experiment: Experiment, run_id: str, date: str, dataset: int, file: int) -> str:
+    """Return the DID name of an experiment's file: its template filled in, unique to the run.
+
+    A template that does not name {run} gets the run's id as its first path element. ``date`` is the
+    day the run started on, as it is to be written.
+    """
+    return _render(experiment.inject.name, experiment.name, run_id, date, dataset, file)
+
+
+def dataset_name(experiment: Experiment, run_id: str, dataset: int) -> str:
+    """Return the DID name of an experiment's dataset: ``RUN/EXPERIMENT/dataset-00000``."""
+    return f"{run_id}/{experiment.name}/dataset-{dataset:05d}"
+
+
+def check_template(template: str, experiment: str, last_dataset: int, last_file: int) -> None:
+    """Refuse a template that could give a name which Rucio does not take or which is not unique.
+
+    Raises ValueError with what to write instead.
+    """
+    fields = _fields(template)
+    if "file" not in fields:
+        raise ValueError("{file} is missing, and names would repeat (write for example {file:06d})")
+    for dataset, file in ((0, 0), (last_dataset, last_file)):
+        name = _render(template, experiment, SOME_RUN, SOME_DATE, dataset, file)
+        if len(name) > NAME_LENGTH:
+            raise ValueError(f"gives names of {len(name)} characters (Rucio takes {NAME_LENGTH})")
+        if not re.fullmatch(NAME_PATTERN, name):
+            wrong = sorted(set(re.findall(r"[^/A-Za-z0-9.\-_]", name))) or [name[0]]
+            raise ValueError(f"gives {name!r}, and Rucio does not take {' '.join(map(repr, wrong))} there")
+        if any(element in ("", ".", "..") for element in name.split("/")):
+            raise ValueError(f"gives {name!r}, with an empty, '.' or '..' path element (write plain ones)")
+
+
+def fixed_prefix(template: str, experiment: str) -> str:
+    """Return how every name of a template begins, up to its first number; the run's id stands as {run}."""
+    prefix = "" if "run" in _fields(template) else "{run}/"
+    for literal, field, _, _ in Formatter().parse(template):
+        prefix += literal
+        if field in NUMBERS:
+            break
+        prefix += experiment if field == "experiment" else f"{{{field}}}" if field else ""
+    return prefix
+
+
+def dataset_prefix(experiment: str) -> str:
+    """Return how the names of an experiment's datasets begin; the run's id stands as {run}."""
+    return f"{{run}}/{experiment}/dataset-"
+
+
+def _render(template: str, experiment: str, run_id: str, date: str, dataset: int, file: int) -> str:
+    name = template.format(experiment=experiment, run=run_id, date=date, dataset=dataset, file=file)
+    return name if "{run" in template else f"{run_id}/{name}"
+
+
+def _fields(template: str) -> set[str]:
+    """Return the fields of a template; raise ValueError for one that is not a plain field."""
+    try:
+        parts = [(field, spec, conversion) for _, field, spec, conversion in Formatter().parse(template)]
+    except ValueError as error:
+        raise ValueError(f"is not a template: {error} (write a field as {{file:06d}})") from error
+    fields = set()
+    for field, spec, conversion in parts:
+        if field is None:
+            continue
+        if field not in (*NUMBERS, *WORDS):
+            known = ", ".join(f"{{{name}}}" for name in (*WORDS, *NUMBERS))
+            raise ValueError(f"unknown field {{{field}}} (write one of {known})")
+        if conversion:
+            raise ValueError(f"{{{field}!{conversion}}} (write {{{field}}})")
+        if field in WORDS and spec:
+            raise ValueError(f"{{{field}:{spec}}} is text and takes no format (write {{{field}}})")
+        if field in NUMBERS and not NUMBER_FORMAT.fullmatch(spec or ""):
+            raise ValueError(f"{{{field}:{spec}}} could repeat or hold spaces (write {{{field}:06d}})")
+        fields.add(field)
+    return fields
