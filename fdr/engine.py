@@ -8,9 +8,11 @@ from collections.abc import Coroutine, Iterable, Iterator
 from asyncio_pool import AioPool
 
 from fdr.actions import close, dataset, rule, upload
+from fdr.budget import Budget
 from fdr.context import Context
 from fdr.datasets import OpenDataset
 from fdr.model import Action, Did, Ending, Intention, Kind, Note, Outcome
+from fdr.stop import Stop
 
 LOOKAHEAD_S = 0.2  # intentions are on disk this long before they are due
 BATCH = 500  # intentions in one commit
@@ -32,35 +34,36 @@ class Engine:
         self._in_flight_bound = in_flight
         self._in_flight = 0
         self._work: set[asyncio.Task[None]] = set()
+        self._budget = Budget(context.scenario.limits)
         self._defects: list[BaseException] = []
 
-    async def run(self, actions: Iterable[Action], started_at: float, stop: asyncio.Event) -> None:
+    async def run(self, actions: Iterable[Action], started_at: float, stop: Stop) -> None:
         """Perform every action, the first due at ``started_at`` plus its ``due_s`` (Unix seconds).
 
-        Returns when all have ended. When ``stop`` is set nothing more is started, and what is in flight is
+        Returns when all have ended. When ``stop`` is wanted nothing more is started, and what is in flight is
         given STOP_GRACE_S, then cancelled; it then stands in the journal as begun and not ended. Raises
         whatever unforeseen error an action met, after the others have ended.
         """
         for batch in _batches(actions):
             await self._sleep_until(started_at + batch[0].due_s - LOOKAHEAD_S, stop)
-            if stop.is_set():
+            if stop.wanted:
                 break
             await self._context.journal.intend([self._intention(action, started_at) for action in batch])
             for action in batch:
                 await self._sleep_until(started_at + action.due_s, stop)
-                if stop.is_set():
+                if stop.wanted:
                     self._drop(action, "stopped")
                 else:
-                    self._start(action)
+                    self._start(action, stop)
             if self._defects:
-                stop.set()
+                stop.because("interrupted", "a defect in fdr")
         self._context.journal.record(Note(self._context.clock.now(), "injected"))
         await self._finish(stop)
         if self._defects:
             raise self._defects[0]
 
-    async def _sleep_until(self, at: float, stop: asyncio.Event) -> None:
-        if stop.is_set() or at <= self._context.clock.now():
+    async def _sleep_until(self, at: float, stop: Stop) -> None:
+        if stop.wanted or at <= self._context.clock.now():
             return
         sleeping = asyncio.ensure_future(self._context.clock.sleep_until(at))
         stopping = asyncio.ensure_future(stop.wait())
@@ -68,10 +71,10 @@ class Engine:
         for waiter in (sleeping, stopping):
             waiter.cancel()
 
-    async def _finish(self, stop: asyncio.Event) -> None:
+    async def _finish(self, stop: Stop) -> None:
         """Wait for what has been started; once stopped, not longer than STOP_GRACE_S."""
         stopping = asyncio.ensure_future(stop.wait())
-        while self._work and not stop.is_set():
+        while self._work and not stop.wanted:
             await asyncio.wait({*self._work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not self._work:
@@ -101,12 +104,16 @@ class Engine:
         is_upload = action.kind is Kind.UPLOAD
         return self._context.file(action) if is_upload else self._context.dataset(action)
 
-    def _start(self, action: Action) -> None:
+    def _start(self, action: Action, stop: Stop) -> None:
         rules = self._context.scenario.experiments[action.experiment].rules
         state = self._context.datasets.begin(action.experiment, action.dataset, len(rules))
         if action.kind is Kind.UPLOAD:
             if self._in_flight >= self._in_flight_bound:
                 self._drop(action, "in-flight-bound")
+                return
+            if refusal := self._budget.refusal(action.size_bytes):
+                self._drop(action, "limit")
+                stop.because("limit", refusal)
                 return
             self._in_flight += 1
             state.begin_upload()

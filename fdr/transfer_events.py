@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,8 @@ import stomp
 from fdr.clock import Clock
 from fdr.connection import Broker
 from fdr.errors import LakeUnusable
-from fdr.model import Did, TransferSeen
+from fdr.journal import Journal, JournalFailed
+from fdr.model import Did, Note, TransferSeen
 
 HEARTBEAT_MS = 20_000
 # Rucio's request states that end a request; done is the good one.
@@ -32,24 +33,16 @@ FAILED_EVENTS = {
 class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.py has no types
     """A subscription to one run's transfer events, kept until the context ends.
 
-    Events are recognised by the run's id in the file's name. ``on_lost`` is called each time the broker's
-    connection breaks: what Rucio sends until it is there again is missed, as a topic keeps nothing.
+    Events are recognised by the run's id in the file's name. Each time the broker's connection breaks the
+    journal gets a note: what Rucio sends until it is there again is missed, as a topic keeps nothing.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        run: str,
-        clock: Clock,
-        on_transfer: Callable[[TransferSeen], None],
-        on_lost: Callable[[str], None],
-    ) -> None:
-        """Take the broker, the run and whom to tell; both are called on a thread of stomp.py's."""
+    def __init__(self, broker: Broker, run: str, clock: Clock) -> None:
+        """Take the broker and the run; events before ``tell`` are not kept."""
         self._broker = broker
         self._run = run
         self._clock = clock
-        self._on_transfer = on_transfer
-        self._on_lost = on_lost
+        self._journal: Journal | None = None
         self._leaving = threading.Event()
         logging.getLogger("stomp.py").setLevel(logging.CRITICAL)
         self._connection = stomp.StompConnection12(
@@ -76,6 +69,16 @@ class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.p
         if self._connection.is_connected():
             self._connection.disconnect()
 
+    def tell(self, journal: Journal) -> None:
+        """Let the journal have the events from now on."""
+        self._journal = journal
+
+    def _record(self, event: TransferSeen | Note) -> None:
+        """Record, on a thread of stomp.py's; a journal that has failed tells the run by itself."""
+        if self._journal is not None:
+            with suppress(JournalFailed):
+                self._journal.record(event)
+
     def on_message(self, frame: Any) -> None:
         """Take one event."""
         try:
@@ -83,13 +86,13 @@ class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.p
         except (ValueError, KeyError, TypeError):
             return  # not one of Rucio's events: other programs may write to the topic
         if seen is not None and self._run in seen.did.name:
-            self._on_transfer(seen)
+            self._record(seen)
 
     def on_disconnected(self) -> None:
         """Say that events are missed, then come back."""
         if self._leaving.is_set():
             return
-        self._on_lost("the connection to the event broker broke")
+        self._record(Note(self._clock.now(), "events-lost", "the connection to the event broker broke"))
         threading.Thread(target=self._reconnect, name="stomp-reconnect", daemon=True).start()
 
     def _reconnect(self) -> None:

@@ -12,6 +12,7 @@ from fdr.journal import Journal
 from fdr.journal_reader import FROM_THE_START, JournalReader
 from fdr.ledger import Ledger
 from fdr.model import Did, Note, RuleSeen, Scenario
+from fdr.stop import Stop
 
 INTERVAL_S = 3.0  # between two looks at the rules
 COUNTS_EVERY_S = 60.0  # how often a change of lock counts alone is journaled
@@ -47,13 +48,13 @@ class Watch:
         self._seen: dict[str, RuleState] = {}
         self._recorded_at: dict[str, float] = {}
 
-    async def follow(self, injected: asyncio.Event, stop: asyncio.Event, grace_s: float) -> None:
-        """Journal every change until all rules are done, ``stop`` is set, or the grace is over.
+    async def follow(self, injected: asyncio.Event, stop: Stop, grace_s: float) -> None:
+        """Journal every change until all rules are done, ``stop`` is wanted, or the grace is over.
 
         The grace begins when ``injected`` is set. A catalogue that does not answer is asked again later.
         """
         deadline: float | None = None
-        while not stop.is_set():
+        while not stop.wanted:
             is_last = injected.is_set()
             has_answered = await self._look()
             if is_last:
@@ -64,7 +65,7 @@ class Watch:
                     text = await self._unfinished() or "Rucio did not say how the rules are"
                     self._journal.record(Note(self._clock.now(), "grace-over", text))
                     return
-            await _sleep(INTERVAL_S, stop)
+            await stop.wait_for(INTERVAL_S)
         await self._look()
 
     async def _look(self) -> bool:
@@ -110,7 +111,7 @@ class Watch:
             if not events:
                 return
 
-    async def await_transfers(self, stop: asyncio.Event) -> None:
+    async def await_transfers(self, stop: Stop) -> None:
         """Wait until every transfer that the OK rules needed has been heard of, EVENTS_GRACE_S at most.
 
         What is missing then is journaled as ``events-lost``: the transfers happened, untold.
@@ -125,9 +126,9 @@ class Watch:
             missing = self._ledger.transfers_needed(destinations) - self._ledger.transfers_done
             if missing <= 0:
                 return
-            if stop.is_set() or self._clock.now() > deadline:
+            if stop.wanted or self._clock.now() > deadline:
                 break
-            await _sleep(0.5, stop)
+            await stop.wait_for(0.5)
         text = f"{missing} transfers of finished rules were never heard of"
         self._journal.record(Note(self._clock.now(), "events-lost", text))
 
@@ -142,11 +143,3 @@ class Watch:
                 for did, locks in (await self._catalog.dataset_locks(account, dids)).items():
                     found[did] = frozenset(rse for rule_id, rse in locks if rule_id in finished)
         return found
-
-
-async def _sleep(seconds: float, stop: asyncio.Event) -> None:
-    """Sleep, or less when ``stop`` is set."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

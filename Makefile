@@ -1,0 +1,36 @@
+# What a newcomer needs: `make rehearsal` and `make test`. Everything else serves these two.
+PYTHON ?= /usr/bin/python3
+VENV := .venv
+FDR := $(VENV)/bin/fdr
+
+.PHONY: help install rehearsal test lint lock clean
+
+help:  ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+install:  ## install what a rehearsal needs: system packages, fdr, the lake's services
+	@tools/install-system
+	@PYTHON="$(PYTHON)" tools/install-fdr $(VENV) requirements.txt
+	@$(FDR) lake install
+
+rehearsal: install  ## bring up a real lake on this machine, run scenarios/smoke.yaml, take the lake down
+	@tools/rehearsal $(FDR) scenarios/smoke.yaml
+
+install-dev:
+	@tools/install-system
+	@PYTHON="$(PYTHON)" tools/install-fdr $(VENV) requirements-dev.txt
+	@$(FDR) lake install
+
+lint: install-dev  ## check style and types
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+test: lint  ## run all tests, those on a real lake too
+	$(VENV)/bin/pytest
+
+lock:  ## choose versions anew and lock them with their hashes
+	tools/lock $(VENV)
+
+clean:  ## remove what make made in this directory
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,124 @@
+"""Find out, before anything is injected, whether a lake can be rehearsed on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fdr.catalog import Catalog, RseFacts
+from fdr.errors import LakeError, LakeUnusable
+from fdr.model import Did, Experiment, Scenario
+from fdr.pfn import Locator
+from fdr.plan import upload_rses
+from fdr.storage.base import Storage
+
+CHECK_FILE = "fdr-check"
+
+
+async def check_lake(scenario: Scenario, run: str, catalog: Catalog, storage: Storage) -> dict[str, Locator]:
+    """Return how to locate files at every RSE that the scenario uploads to.
+
+    Asks Rucio for every account, scope, RSE and RSE expression, and puts and removes a small file at every
+    RSE to be written. Raises LakeUnusable with all that is wrong, a line each.
+    """
+    try:
+        await catalog.log_in(next(iter(scenario.experiments.values())).account)
+        problems = await _accounts(scenario, catalog)
+        if problems:
+            raise LakeUnusable("\n".join(problems))
+        found = await _rses(scenario, catalog)
+        problems = [
+            *(f"RSE {name}: Rucio does not know it" for name, facts in found.items() if facts is None),
+            *await _expressions(scenario, catalog),
+            *await _scopes(scenario, catalog),
+        ]
+    except LakeError as error:
+        raise LakeUnusable(str(error)) from error
+    written = upload_rses(scenario)
+    facts = {name: found[name] for name in written}
+    problems += _unwritable(facts)
+    if problems:
+        raise LakeUnusable("\n".join(problems))
+    locators = {name: Locator(rse) for name, rse in facts.items() if rse is not None}
+    problems = await _try_writing(scenario, run, storage, locators)
+    if problems:
+        raise LakeUnusable("\n".join(problems))
+    return locators
+
+
+def _first_users(scenario: Scenario) -> Mapping[str, Experiment]:
+    """Return one experiment for every account."""
+    users: dict[str, Experiment] = {}
+    for experiment in scenario.experiments.values():
+        users.setdefault(experiment.account, experiment)
+    return users
+
+
+async def _accounts(scenario: Scenario, catalog: Catalog) -> list[str]:
+    problems = []
+    for account, experiment in _first_users(scenario).items():
+        try:
+            await catalog.log_in(account)
+        except LakeError as error:
+            if error.reason != "unauthenticated":
+                raise
+            problems.append(f"experiments.{experiment.name}: {error}")
+    return problems
+
+
+async def _rses(scenario: Scenario, catalog: Catalog) -> dict[str, RseFacts | None]:
+    account = next(iter(scenario.experiments.values())).account
+    return {name: await catalog.rse(account, name) for name in scenario.rses}
+
+
+async def _expressions(scenario: Scenario, catalog: Catalog) -> list[str]:
+    problems = []
+    asked: dict[str, frozenset[str]] = {}
+    for experiment in scenario.experiments.values():
+        for number, rule in enumerate(experiment.rules):
+            if rule.to not in asked:
+                asked[rule.to] = await catalog.matching_rses(experiment.account, rule.to)
+            matching = len(asked[rule.to])
+            if matching < rule.copies:
+                problems.append(
+                    f"experiments.{experiment.name}.rules[{number}]: {rule.to!r} matches {matching} RSEs on "
+                    f"this lake, and {rule.copies} copies are wanted"
+                )
+    return problems
+
+
+async def _scopes(scenario: Scenario, catalog: Catalog) -> list[str]:
+    problems = []
+    for experiment in scenario.experiments.values():
+        if experiment.scope in await catalog.scopes_of(experiment.account):
+            continue
+        exists = experiment.scope in await catalog.all_scopes(experiment.account)
+        what = f"is not {experiment.account}'s: it may not write there" if exists else "does not exist"
+        problems.append(f"experiments.{experiment.name}: the scope {experiment.scope} {what}")
+    return problems
+
+
+def _unwritable(rses: Mapping[str, RseFacts | None]) -> list[str]:
+    problems = []
+    for name, rse in rses.items():
+        if rse is None:
+            continue
+        if not rse.deterministic:
+            problems.append(f"RSE {name}: is not deterministic: fdr cannot tell where its files go")
+        if not rse.writable:
+            problems.append(f"RSE {name}: is not available for writing")
+        elif not rse.prefixes:
+            problems.append(f"RSE {name}: offers no protocol for writing over the wide area")
+    return problems
+
+
+async def _try_writing(
+    scenario: Scenario, run: str, storage: Storage, locators: Mapping[str, Locator]
+) -> list[str]:
+    scope = next(iter(scenario.experiments.values())).scope
+    problems = []
+    for name, locator in locators.items():
+        try:
+            await storage.check_writable(locator.url(Did(scope, f"{run}/{CHECK_FILE}")))
+        except LakeError as error:
+            problems.append(f"RSE {name}: cannot be written: {error}")
+    return problems

@@ -1,0 +1,109 @@
+"""The directory of a run: where it is, and what lies in it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fdr.errors import UsageError
+
+RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
+
+
+def new_run_id(at: datetime) -> str:
+    """Return an id such as 20261122T203015-7f3a: when, in UTC, and four random hexadecimal digits."""
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def scenario(self) -> Path:
+        """The scenario as run."""
+        return self.path / "scenario.yaml"
+
+    @property
+    def journal(self) -> Path:
+        """The record."""
+        return self.path / "journal.sqlite"
+
+    @property
+    def log(self) -> Path:
+        """What fdr and its libraries had to say."""
+        return self.path / "run.log"
+
+    @property
+    def html(self) -> Path:
+        """The report for people."""
+        return self.path / "report.html"
+
+    @property
+    def json(self) -> Path:
+        """The report for programs."""
+        return self.path / "report.json"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run, so that no second process works on it; the lock falls with the process.
+
+        Raises UsageError when another process holds it.
+        """
+        with (self.path / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(f"{self.path}: this run is alive in another process") from error
+            yield
+
+
+def runs_root() -> Path:
+    """Return where runs are kept: $FDR_RUNS, or ``runs`` in the working directory."""
+    return Path(os.environ.get("FDR_RUNS", "runs"))
+
+
+def make_run_dir(run: str, chosen: Path | None) -> RunDir:
+    """Make the directory of a new run, ``chosen`` or one named by its id below ``runs_root()``.
+
+    Raises UsageError when it cannot be made or holds a run already.
+    """
+    path = chosen or runs_root() / run
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: the run directory cannot be made: {error.strerror}") from error
+    if RunDir(path).journal.exists():
+        raise UsageError(f"{path}: holds a run already (choose another --run-dir)")
+    return RunDir(path)
+
+
+def find_run_dir(run: str | None) -> RunDir:
+    """Return a run's directory by its path or id; None is the latest. Raises UsageError if there is none."""
+    if run is None:
+        return _latest()
+    for path in (Path(run), runs_root() / run):
+        if RunDir(path).journal.is_file():
+            return RunDir(path)
+    raise UsageError(f"{run}: there is no such run here (a run directory, or an id below {runs_root()}/)")
+
+
+def _latest() -> RunDir:
+    root = runs_root()
+    ids = sorted(
+        path.name
+        for path in (root.iterdir() if root.is_dir() else ())
+        if RUN_ID.fullmatch(path.name) and RunDir(path).journal.is_file()
+    )
+    if not ids:
+        raise UsageError(f"{root}/: holds no run yet (name a run directory, or run a scenario first)")
+    return RunDir(root / ids[-1])

@@ -1,0 +1,82 @@
+"""Sample, beside a run, what the lake's services, its RSEs and fdr itself use."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections.abc import Awaitable, Callable, Sequence
+
+from fdr.catalog import Catalog
+from fdr.clock import Clock
+from fdr.errors import FdrError, LakeError
+from fdr.journal import Journal
+from fdr.model import GeneratorUsage, RseUsage, ServiceSample
+
+SERVICES_EVERY_S = 2.0
+USAGE_EVERY_S = 15.0
+
+
+class Sampler:
+    """Writes samples into the journal until it is cancelled, and once more at the end.
+
+    ``services`` returns the present use of the embedded lake's services; None when the lake is another's.
+    A sample that cannot be taken is left out.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        catalog: Catalog,
+        account: str,
+        rses: Sequence[str],
+        services: Callable[[float], list[ServiceSample]] | None,
+    ) -> None:
+        """Take what to write to, what to ask, and as whom."""
+        self._journal = journal
+        self._clock = clock
+        self._catalog = catalog
+        self._account = account
+        self._rses = rses
+        self._services = services
+
+    async def run(self) -> None:
+        """Sample at intervals for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._every(SERVICES_EVERY_S, self._sample_services))
+            group.create_task(self._every(USAGE_EVERY_S, self._sample_usage))
+
+    async def finish(self) -> None:
+        """Take the last samples."""
+        await self._sample_services()
+        await self._sample_usage()
+
+    async def _every(self, seconds: float, sample: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await sample()
+            await asyncio.sleep(seconds)
+
+    async def _sample_services(self) -> None:
+        self._journal.record(own_usage(self._clock.now(), self._catalog.requests))
+        if self._services is None:
+            return
+        try:
+            samples = await asyncio.to_thread(self._services, self._clock.now())
+        except FdrError:
+            return
+        self._journal.record(*samples)
+
+    async def _sample_usage(self) -> None:
+        for rse in self._rses:
+            try:
+                usage = await self._catalog.usage(self._account, rse)
+            except LakeError:
+                continue
+            if usage is not None:
+                self._journal.record(RseUsage(self._clock.now(), rse, usage.used_bytes, usage.files))
+
+
+def own_usage(at: float, requests: int) -> GeneratorUsage:
+    """Return what this process has used until now: CPU of all its threads, and its peak memory."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return GeneratorUsage(at, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, requests)
