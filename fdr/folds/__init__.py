@@ -1,0 +1,1 @@
+"""Folds of a journal's events into numbers: one file a sort of thing counted."""
