@@ -223,6 +223,7 @@ class RunStarted:
     rucio_version: str
     lake: str
     copy_mode: str  # how the lake's FTS copies, where it is known: "third-party", "streamed" or ""
+    size_scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from fdr.errors import FdrError, LakeError
 from fdr.journal import Journal
 from fdr.model import GeneratorUsage, RseUsage, ServiceSample
 
-SERVICES_EVERY_S = 2.0
+SERVICES_EVERY_S = 5.0
 USAGE_EVERY_S = 15.0
 
 

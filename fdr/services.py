@@ -1,0 +1,39 @@
+"""Turn the status of the embedded lake's services into samples of what each uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fdr.lake.home import LakeHome
+from fdr.lake.status import ServiceStatus, status
+from fdr.model import ServiceSample
+
+
+class ServiceSampler:
+    """Samples every service of an embedded lake; the first sample only sets the marks."""
+
+    def __init__(self, home: LakeHome, look: Callable[[LakeHome], list[ServiceStatus]] = status) -> None:
+        """Take the lake; nothing is looked at yet."""
+        self._home = home
+        self._look = look
+        self._marks: dict[tuple[str, int], tuple[float, float]] = {}
+
+    def __call__(self, at: float) -> list[ServiceSample]:
+        """Return a sample of every service that ran before too; ``at`` in Unix seconds.
+
+        CPU is in cores, the mean since the call before. Raises LakeUnusable when the lake is down.
+        """
+        samples = []
+        marks = {}
+        for service in self._look(self._home):
+            key = service.service, service.pid
+            marks[key] = at, service.cpu_seconds
+            # A process that was not there before has used all its CPU since.
+            since, used = self._marks.get(key, (at - service.uptime_s, 0.0))
+            if self._marks and at > since:
+                cpu = max(0.0, service.cpu_seconds - used) / (at - since)
+                samples.append(
+                    ServiceSample(at, service.service, cpu, service.memory_bytes, service.restarts)
+                )
+        self._marks = marks
+        return samples
