@@ -8,6 +8,7 @@ from fdr.lake.broker import broker_service
 from fdr.lake.install import lake_environment
 from fdr.lake.postgres import postgres_service
 from fdr.lake.rucio_services import BOOTSTRAP, rucio_services, write_client_cfg, write_server_cfg
+from fdr.lake.storages import BEARER_TOKEN, client_environment, lake_certificates, storage_services
 from fdr.lake.supervision import write_keeper_configuration
 
 if TYPE_CHECKING:
@@ -16,19 +17,21 @@ if TYPE_CHECKING:
     from fdr.lake.settings import Settings
 
 
-def compose(home: LakeHome, settings: Settings) -> list[Service]:
-    """Return every service of the lake, those that start first at the head."""
+def configure(home: LakeHome, settings: Settings) -> list[Service]:
+    """Write the configuration of the services, their keeper and the lake's clients; return the services.
+
+    Those that start first stand at the head.
+    """
+    certificates = lake_certificates(home)
     services = [
         postgres_service(home),
         broker_service(home, settings),
-        *rucio_services(home, settings, {}),
+        *storage_services(home, settings),
+        *rucio_services(home, settings, client_environment(certificates)),
     ]
-    return sorted(services, key=lambda service: service.priority)
-
-
-def configure(home: LakeHome, settings: Settings) -> None:
-    """Write the configuration of every service, of the keeper, and of the lake's clients."""
+    services.sort(key=lambda service: service.priority)
     packages = next(lake_environment().glob("lib/python*/site-packages"))
     write_server_cfg(home, settings, packages)
-    write_client_cfg(home, settings, None, None)
-    write_keeper_configuration(home, compose(home, settings), once=(BOOTSTRAP,))
+    write_client_cfg(home, settings, certificates.ca_dir, BEARER_TOKEN)
+    write_keeper_configuration(home, services, once=(BOOTSTRAP,))
+    return services

@@ -9,8 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from fdr.errors import LakeUnusable, UsageError
-from fdr.lake import broker, postgres, readiness
-from fdr.lake.composition import compose, configure
+from fdr.lake import broker, postgres, readiness, storages
+from fdr.lake.composition import configure
+from fdr.lake.endpoints import restore_endpoints
 from fdr.lake.install import install
 from fdr.lake.orphans import end_processes, processes_of
 from fdr.lake.rucio_services import BOOTSTRAP, DAEMONS, SERVER
@@ -130,12 +131,11 @@ def _start(home: LakeHome, settings: Settings, python: Path, say: Callable[[str]
     wait = partial(readiness.wait_for, home=home, settings=settings)
     with ThreadPoolExecutor(1) as pool:
         database = pool.submit(postgres.initialise, home, settings)
-        configure(home, settings)
+        services = configure(home, settings)
         say("waiting for the keeper of the processes")
         keeper.start(python)
         database.result()
         wait("keeper", keeper.answers, keeper=None)
-    services = compose(home, settings)
     say("waiting for PostgreSQL")
     early = [service.name for service in services if service.priority < 30 and service.name != BOOTSTRAP]
     keeper.begin(early)
@@ -148,6 +148,8 @@ def _start(home: LakeHome, settings: Settings, python: Path, say: Callable[[str]
     wait(SERVER, lambda: readiness.rucio_answers(settings), keeper=keeper)
     say("waiting for the broker")
     wait(broker.NAME, lambda: broker.is_ready(settings), keeper=keeper)
+    storages.wait(home, settings, settings.sites.values(), say)
+    restore_endpoints(home, settings)
     say("waiting for the daemons")
     for name in DAEMONS:
         wait(name, lambda name=name: keeper.processes()[name].state == "RUNNING", keeper=keeper)  # type: ignore[misc]

@@ -106,7 +106,7 @@ class LakeHome:
             self.directory.mkdir(parents=True, exist_ok=True)
             if not self.marker.exists() and any(self.directory.iterdir()):
                 raise LakeUnusable(
-                    f"{self.directory}: is not empty and is not a lake of fdr: name an empty directory with --dir"
+                    f"{self.directory}: is not empty and is not a lake of fdr: name an empty directory"
                 )
             self.marker.write_text(MARKER_TEXT)
             self.directory.chmod(0o711)
@@ -120,8 +120,8 @@ class LakeHome:
                 part.chmod(mode)
         except OSError as error:
             raise LakeUnusable(
-                f"{self.directory}: the lake cannot be kept here: {error.strerror}: name another directory with "
-                "--dir or FDR_LAKE_DIR"
+                f"{self.directory}: the lake cannot be kept here: {error.strerror}: name another directory "
+                "with --dir or FDR_LAKE_DIR"
             ) from error
         self._check_traversable()
 
@@ -153,15 +153,15 @@ class LakeHome:
         text = str(self.directory)
         if not PLAIN_PATH.fullmatch(text):
             raise LakeUnusable(
-                f"{text!r}: the configuration files of the lake's services cannot hold this path: choose one of "
-                "letters, digits and / . _ + - with --dir or FDR_LAKE_DIR"
+                f"{text!r}: the configuration files of the lake's services cannot hold this path: choose one "
+                "of letters, digits and / . _ + - with --dir or FDR_LAKE_DIR"
             )
         longest = f"{self.postgres}/socket/.s.PGSQL.5432.lock"
         if len(longest) > SOCKET_PATH_LIMIT:
             room = SOCKET_PATH_LIMIT - len(longest) + len(text)
             raise LakeUnusable(
-                f"{text}: too long for Unix sockets ({len(text)} characters, at most {room} fit): choose a shorter "
-                "directory with --dir or FDR_LAKE_DIR"
+                f"{text}: too long for Unix sockets ({len(text)} characters, at most {room} fit): choose a "
+                "shorter directory with --dir or FDR_LAKE_DIR"
             )
 
     def _check_traversable(self) -> None:
@@ -170,8 +170,8 @@ class LakeHome:
         for parent in (self.directory, *self.directory.parents):
             if not parent.stat().st_mode & 0o001:
                 raise LakeUnusable(
-                    f"{parent}: the users postgres and xrootd, as which services of the lake run, cannot enter "
-                    f"it: chmod o+x {parent}, or choose another directory with --dir or FDR_LAKE_DIR"
+                    f"{parent}: the users postgres and xrootd, as which services of the lake run, cannot "
+                    f"enter it: chmod o+x {parent}, or choose another directory with --dir or FDR_LAKE_DIR"
                 )
 
 

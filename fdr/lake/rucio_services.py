@@ -128,9 +128,7 @@ def write_server_cfg(home: LakeHome, settings: Settings, site_packages: Path) ->
     )
 
 
-def write_client_cfg(
-    home: LakeHome, settings: Settings, certificates: Path | None, bearer_token: str | None
-) -> None:
+def write_client_cfg(home: LakeHome, settings: Settings, certificates: Path, bearer_token: str) -> None:
     """Write the rucio.cfg of clients: the stock Rucio ones, and fdr with its own section."""
     sections = {
         "common": {"loglevel": "WARNING"},
@@ -153,8 +151,8 @@ def write_client_cfg(
             "broker_user": broker.USER,
             "broker_password": settings.secrets["broker"],
             "broker_virtual_host": broker.VIRTUAL_HOST,
-            **({"x509_cert_dir": str(certificates)} if certificates else {}),
-            **({"bearer_token": bearer_token} if bearer_token else {}),
+            "x509_cert_dir": str(certificates),
+            "bearer_token": bearer_token,
         },
     }
     for account, password in settings.account_passwords.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 PORT_NAMES = ("server", "broker", "fts")
 SECRET_NAMES = ("database", "rucio", "broker")
+PREFIXES = {"root": "//rucio/", "davs": "/rucio/"}  # where the files are below a storage's address
 COPY_MODES = ("third-party", "streamed")
 
 
@@ -144,13 +145,13 @@ def with_free_ports(settings: Settings) -> Settings:
     for name, port in settings.ports.items():
         if not is_free(LOOPBACK, port):
             settings = replace(settings, ports={**settings.ports, name: free_port(LOOPBACK, settings.taken)})
-    for name, site in settings.sites.items():
+    for name in settings.sites:
+        site = settings.sites[name]
         if not is_free(site.address, site.root_port):
             site = replace(site, root_port=free_port(site.address, settings.taken))
-            settings = replace(settings, sites={**settings.sites, name: site})
         if not is_free(site.address, site.davs_port):
-            site = replace(site, davs_port=free_port(site.address, settings.taken))
-            settings = replace(settings, sites={**settings.sites, name: site})
+            site = replace(site, davs_port=free_port(site.address, settings.taken | {site.root_port}))
+        settings = replace(settings, sites={**settings.sites, name: site})
     return settings
 
 

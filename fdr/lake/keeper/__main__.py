@@ -7,11 +7,14 @@ milliseconds, its code shared. A command whose first word is ``rucio:NAME`` is s
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import signal
 import sys
+import threading
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,17 +96,23 @@ def become(name: str, env: Mapping[str, str]) -> None:
         sys.argv = [name]
         ctypes.CDLL(None).prctl(PR_SET_NAME, name[:15].encode(), 0, 0, 0)
         programs.run(name)
+        _join_threads()
         status = 0
     except SystemExit as exit_:
         status = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
     except BaseException:  # the log of the service is the only place left to say it
-        import traceback  # noqa: PLC0415
-
         traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _join_threads() -> None:
+    """Wait for threads as the interpreter does at its end: some daemons return before theirs have ended."""
+    for thread in threading.enumerate():
+        while thread is not threading.main_thread() and not thread.daemon and thread.is_alive():
+            thread.join(timeout=1)  # with a time-out signals are handled meanwhile
 
 
 def main() -> None:
@@ -113,10 +122,8 @@ def main() -> None:
     options.realize(sys.argv[1:], doc=__doc__)
     options.first = True
     options.test = False
-    try:
+    with contextlib.suppress(asyncore.ExitNow):
         supervisord.Supervisor(options).main()
-    except asyncore.ExitNow:
-        pass
     options.close_httpservers()
     options.close_logger()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import psycopg
+import psycopg  # type: ignore[import-not-found]  # of the lake's environment
 from rucio.common.config import config_get
 from rucio.core import heartbeat
 from rucio.db.sqla import util
 from rucio.gateway import scope
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import make_url  # type: ignore[import-not-found]
 
 PROBE_SCOPE = "fdr_probe"
 
@@ -16,11 +16,11 @@ def main() -> None:
     """Bring the database to where the server and the daemons can start; run it as often as you like."""
     url = make_url(config_get("database", "default", check_config_table=False))
     host = {"host": str(url.query["host"]), "user": url.username, "password": url.password}
-    with psycopg.connect(dbname="postgres", autocommit=True, **host) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(dbname="postgres", autocommit=True, **host) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [url.database]).fetchone()
         if known is None:
             connection.execute(f'CREATE DATABASE "{url.database}"')
-    with psycopg.connect(dbname=url.database, autocommit=True, **host) as connection:  # type: ignore[arg-type]
+    with psycopg.connect(dbname=url.database, autocommit=True, **host) as connection:
         ready = connection.execute("SELECT to_regclass('fdr_ready')").fetchone()
         if ready == (None,):
             # a first filling that died half-way is begun anew

@@ -1,4 +1,4 @@
-"""The programs that the keeper forks: Rucio's daemons and server, its database's first filling, the broker."""
+"""The programs that the keeper forks: Rucio's daemons, its server, its database's filling, the broker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ BROKER_HOST_HEADER = "fdr-lake"
 
 def load() -> None:
     """Import everything once, before the first fork. Raises RuntimeError if that left a thread."""
-    common = importlib.import_module("rucio.daemons.common")
+    common: Any = importlib.import_module("rucio.daemons.common")
     common.db_workqueue = _without_partition_wait(common.db_workqueue)
     for module, _ in DAEMONS.values():
         importlib.import_module(f"rucio.daemons.{module}")
@@ -54,7 +54,7 @@ def run(name: str) -> None:
     if name == SERVER:
         _serve()
     elif name == BOOTSTRAP:
-        from fdr.lake.keeper import bootstrap  # noqa: PLC0415
+        from fdr.lake.keeper import bootstrap
 
         bootstrap.main()
     elif name == BROKER:
@@ -100,6 +100,7 @@ def _serve() -> None:
                 "timeout": 120,
                 "graceful_timeout": 3,
                 "keepalive": 30,
+                "control_socket_disable": True,
                 "worker_tmp_dir": os.environ.get("FDR_RUN"),
                 "proc_name": SERVER,
                 "post_fork": lambda _server, _worker: _forget_database_connections(),
