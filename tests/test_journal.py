@@ -36,9 +36,7 @@ from fdr.model import (
     TransferSeen,
 )
 
-STARTED = RunStarted(
-    "run1", "smoke", 7, "d" * 64, 0.5, 24.0, 1.6e9, "0.1", "41.5.1", "local", "third-party"
-)
+STARTED = RunStarted("run1", "smoke", 7, "d" * 64, 0.5, 24.0, 1.6e9, "0.1", "41.5.1", "local", "third-party")
 
 text = st.text(max_size=20)
 times = st.floats(0, 2e9)
@@ -108,7 +106,7 @@ async def test_what_is_recorded_reaches_the_disk_without_being_waited_for(tmp_pa
     journal.record(outcome(1))
     with read_journal(path) as reader:
         async with asyncio.timeout(20):
-            while not list(reader.events()):  # noqa: ASYNC110
+            while not list(reader.events()):
                 await asyncio.sleep(0.005)
     await journal.close()
 
@@ -185,7 +183,7 @@ import asyncio, os, signal, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from fdr.journal import Journal
-from test_journal import STARTED, intention, outcome
+from tests.test_journal import STARTED, intention, outcome
 
 async def main():
     journal = Journal.create(Path(sys.argv[1]), STARTED, max_delay_s=60)
@@ -200,7 +198,7 @@ asyncio.run(main())
 
 def killed_journal(folder: Path) -> Path:
     path = folder / "journal.sqlite"
-    code = KILLED.format(tests=str(Path(__file__).parent))
+    code = KILLED.format(tests=str(Path(__file__).parents[1]))
     ended = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
     assert ended.returncode == -signal.SIGKILL
     return path
@@ -294,7 +292,9 @@ async def test_a_full_disk_fails_the_journal_and_everybody_hears_of_it(
     assert found == [intention(number) for number in range(len(found))]
 
 
-async def test_an_event_that_cannot_be_written_fails_the_journal_instead_of_hanging_it(tmp_path: Path) -> None:
+async def test_an_event_that_cannot_be_written_fails_the_journal_instead_of_hanging_it(
+    tmp_path: Path,
+) -> None:
     """A number too large for the file is a failure that is told, not a thread that died."""
     journal = Journal.create(tmp_path / "journal.sqlite", STARTED)
     with pytest.raises(JournalFailed):
