@@ -46,7 +46,7 @@ xrd.protocol http:{ports.http} libXrdHttp.so
 
 # Nobody else may connect, over any protocol: by address, for a name could be forged in the DNS.
 xrd.allow host 127.0.0.1
-xrd.allow host ::1
+xrd.allow host [::1]
 
 xrootd.chksum max 100 adler32
 ofs.tpc autorm ttl {wait} {wait} xfr {copies} pgm {puller}
