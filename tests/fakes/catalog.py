@@ -1,0 +1,150 @@
+"""A Rucio in memory that keeps the promises of ``fdr.catalog.Catalog``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fdr.catalog import MAX_FILES_PER_CALL, NewReplica, RseFacts, RuleState, Usage
+from fdr.errors import Refused
+from fdr.expression import matching
+from fdr.model import Did, Rse, Rule
+
+
+@dataclass(slots=True)
+class FakeDataset:
+    """A dataset and the files attached to it."""
+
+    lifetime_s: int
+    files: dict[Did, NewReplica] = field(default_factory=dict)
+    is_open: bool = True
+
+
+class FakeCatalog:
+    """Datasets, replicas and rules in dictionaries; a rule is OK as soon as ``transfers_run`` is true.
+
+    ``weather`` is called with the name of every operation and its subject, and may raise what Rucio would.
+    """
+
+    def __init__(self, rses: Mapping[str, Rse], owners: Mapping[str, str]) -> None:
+        """Take the RSEs, and who owns which scope (scope to account)."""
+        self.rses = dict(rses)
+        self.owners = dict(owners)
+        self.datasets: dict[Did, FakeDataset] = {}
+        self.rules_added: dict[str, tuple[str, Did, Rule]] = {}
+        self.transfers_run = True
+        self.weather: Callable[[str, object], None] = lambda operation, subject: None
+        self.batches: list[int] = []
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        return self._requests
+
+    async def version(self) -> str:
+        return "fake"
+
+    async def log_in(self, account: str) -> None:
+        self._ask("log_in", account)
+        if account not in self.owners.values():
+            raise Refused("unauthenticated", f"Rucio does not let {account} in")
+
+    async def scopes_of(self, account: str) -> frozenset[str]:
+        self._ask("scopes_of", account)
+        return frozenset(scope for scope, owner in self.owners.items() if owner == account)
+
+    async def all_scopes(self, account: str) -> frozenset[str]:
+        self._ask("all_scopes", account)
+        return frozenset(self.owners)
+
+    async def rse(self, account: str, rse: str) -> RseFacts | None:
+        self._ask("rse", rse)
+        if rse not in self.rses:
+            return None
+        prefixes = tuple(f"{scheme}://{rse.lower()}:1094//rucio/" for scheme in self.rses[rse].protocols)
+        return RseFacts(rse, deterministic=True, writable=True, prefixes=prefixes, settings={})
+
+    async def matching_rses(self, account: str, expression: str) -> frozenset[str]:
+        self._ask("matching_rses", expression)
+        return matching(expression, self.rses)
+
+    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
+        self._ask("create_dataset", dataset)
+        self._check_owner(account, dataset)
+        self.datasets.setdefault(dataset, FakeDataset(lifetime_s))
+
+    async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
+        self._ask("register", replicas)
+        assert len(replicas) <= MAX_FILES_PER_CALL
+        for replica in replicas:
+            self._check_owner(account, replica.dataset)
+            if replica.dataset not in self.datasets:
+                raise Refused("data-identifier-not-found", f"{replica.dataset} is not there")
+            if not self.datasets[replica.dataset].is_open:
+                raise Refused("unsupported-operation", f"{replica.dataset} is closed")
+        self.batches.append(len(replicas))
+        for replica in replicas:
+            self.datasets[replica.dataset].files[replica.did] = replica
+
+    async def close_dataset(self, account: str, dataset: Did) -> None:
+        self._ask("close_dataset", dataset)
+        self._check_owner(account, dataset)
+        if dataset not in self.datasets:
+            raise Refused("data-identifier-not-found", f"{dataset} is not there")
+        self.datasets[dataset].is_open = False
+
+    async def add_rule(self, account: str, dataset: Did, rule: Rule) -> str:
+        self._ask("add_rule", dataset)
+        if dataset not in self.datasets:
+            raise Refused("data-identifier-not-found", f"{dataset} is not there")
+        if len(matching(rule.to, self.rses)) < rule.copies:
+            raise Refused("invalid-rse-expression", f"{rule.to} matches too few RSEs")
+        for rule_id, (owner, did, known) in self.rules_added.items():
+            if (owner, did, known.to, known.copies) == (account, dataset, rule.to, rule.copies):
+                return rule_id
+        rule_id = f"{len(self.rules_added):032x}"
+        self.rules_added[rule_id] = account, dataset, rule
+        return rule_id
+
+    async def rules(self, account: str, scope: str, name_prefix: str) -> list[RuleState]:
+        self._ask("rules", scope)
+        return [
+            self._state(rule_id, did, rule)
+            for rule_id, (_, did, rule) in self.rules_added.items()
+            if did.scope == scope and did.name.startswith(name_prefix)
+        ]
+
+    async def dataset_locks(
+        self, account: str, datasets: Sequence[Did]
+    ) -> dict[Did, frozenset[tuple[str, str]]]:
+        self._ask("dataset_locks", datasets)
+        locks: dict[Did, set[tuple[str, str]]] = {}
+        for rule_id, (_, did, rule) in self.rules_added.items():
+            if did in datasets:
+                chosen = sorted(matching(rule.to, self.rses))[: rule.copies]
+                locks.setdefault(did, set()).update((rule_id, rse) for rse in chosen)
+        return {did: frozenset(pairs) for did, pairs in locks.items()}
+
+    async def usage(self, account: str, rse: str) -> Usage | None:
+        self._ask("usage", rse)
+        here = [
+            file for dataset in self.datasets.values() for file in dataset.files.values() if file.rse == rse
+        ]
+        return Usage(rse, sum(file.size_bytes for file in here), len(here))
+
+    async def close(self) -> None:
+        return
+
+    def _ask(self, operation: str, subject: object) -> None:
+        self._requests += 1
+        self.weather(operation, subject)
+
+    def _check_owner(self, account: str, did: Did) -> None:
+        if self.owners.get(did.scope) != account:
+            raise Refused("access-denied", f"{account} may not write in {did.scope}")
+
+    def _state(self, rule_id: str, did: Did, rule: Rule) -> RuleState:
+        files = len(self.datasets[did].files) * rule.copies
+        if self.transfers_run:
+            return RuleState(rule_id, did, rule.copies, "OK", files, 0, 0, "")
+        return RuleState(rule_id, did, rule.copies, "REPLICATING", 0, files, 0, "")
