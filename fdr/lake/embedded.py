@@ -8,13 +8,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from fdr.connection import read_connection
 from fdr.errors import LakeUnusable, UsageError
 from fdr.lake import broker, postgres, readiness, storages
 from fdr.lake.composition import configure
-from fdr.lake.endpoints import restore_endpoints
+from fdr.lake.endpoints import administer, restore_endpoints
 from fdr.lake.install import install
 from fdr.lake.orphans import end_processes, processes_of
-from fdr.lake.rucio_services import BOOTSTRAP, DAEMONS, SERVER
+from fdr.lake.rucio_services import BOOTSTRAP, DAEMONS, PROBE_SCOPE, SERVER
 from fdr.lake.settings import (
     COPY_MODES,
     Settings,
@@ -152,7 +153,18 @@ def _start(home: LakeHome, settings: Settings, python: Path, say: Callable[[str]
     restore_endpoints(home, settings)
     say("waiting for the daemons")
     for name in DAEMONS:
-        wait(name, lambda name=name: keeper.processes()[name].state == "RUNNING", keeper=keeper)  # type: ignore[misc]
+        wait(name, partial(_beats, home, settings, keeper, name), keeper=keeper)
+    say("writing a DID")
+    administer(read_connection(home.client_cfg), lambda admin: admin.prove_writing(PROBE_SCOPE))
+
+
+def _beats(home: LakeHome, settings: Settings, keeper: Keeper, daemon: str) -> bool:
+    """Tell whether a daemon's heartbeat is in Rucio's database: it has got that far."""
+    pid = keeper.processes()[daemon].pid
+    found = postgres.query(
+        home, settings, f"SELECT 1 FROM heartbeats WHERE readable = '{daemon}' AND pid = {int(pid)}"
+    )
+    return bool(found)
 
 
 def _wait_until_made(home: LakeHome, settings: Settings, keeper: Keeper) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ T = TypeVar("T")
 EMAIL = "fdr@localhost"
 UNLIMITED = -1
 STORAGE = "storage"
+PROBE_LIFETIME_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,18 @@ class RucioAdmin:
         """Take the door and the account to act as."""
         self._door = door
         self._account = account
+
+    async def prove_writing(self, scope: str) -> list[str]:
+        """Write a dataset that Rucio deletes again within minutes."""
+        name = f"up-{time.time_ns()}"
+        return await self._make(
+            [
+                Change(
+                    f"dataset {scope}:{name}",
+                    lambda client: client.add_dataset(scope, name, lifetime=PROBE_LIFETIME_S),
+                )
+            ]
+        )
 
     async def rses(self) -> dict[str, dict[str, Any]]:
         """Return every RSE as Rucio exports it, by name, with its distances by name of the other."""

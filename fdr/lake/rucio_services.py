@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SERVER = "rucio-server"
 BOOTSTRAP = "bootstrap"
 IDENTITY = "fdr"
+PROBE_SCOPE = "fdr_probe"  # the bootstrap makes it
 DAEMONS = (
     "judge-evaluator",
     "judge-repairer",

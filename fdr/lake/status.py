@@ -15,7 +15,7 @@ from fdr.lake.rucio_services import BOOTSTRAP
 from fdr.lake.supervision import KEEPER, Keeper
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Sequence
 
     from fdr.lake.home import LakeHome
 
@@ -48,58 +48,87 @@ def status(home: LakeHome) -> list[ServiceStatus]:
     known = keeper.processes()
     restarts = _restarts(home)
     now = time.time()
-    found = [_status(KEEPER, "RUNNING", keeper.pid(), {}, 0.0, "", alone=True)]
+    trees = _Trees()
+    pid = keeper.pid()
+    # the keeper's children are the other services
+    found = [
+        _status(KEEPER, "RUNNING", pid, trees.alone(pid), 0, now - _started(home), "", counts_dead=False)
+    ]
     for process in sorted(known.values(), key=lambda process: process.name):
         if process.name == BOOTSTRAP:
             continue
         uptime = now - process.started_at if process.pid else 0.0
         why = "" if process.state in ("RUNNING", "STARTING") else process.why
-        found.append(_status(process.name, process.state, process.pid, restarts, uptime, why))
+        tree = trees.whole(process.pid)
+        count = restarts.get(process.name, 0)
+        found.append(_status(process.name, process.state, process.pid, tree, count, uptime, why))
     return found
+
+
+def with_cpu(look: Callable[[], list[ServiceStatus]], over_s: float = 1) -> list[tuple[ServiceStatus, float]]:
+    """Look twice and return every service with the CPU it used in between, in cores."""
+    before = {(row.service, row.pid): row.cpu_seconds for row in look()}
+    began = time.monotonic()
+    time.sleep(over_s)
+    rows = look()
+    passed = time.monotonic() - began
+    return [
+        (row, max(0.0, row.cpu_seconds - before.get((row.service, row.pid), row.cpu_seconds)) / passed)
+        for row in rows
+    ]
 
 
 def _status(
     name: str,
     state: str,
     pid: int,
-    restarts: Mapping[str, int],
+    tree: Sequence[psutil.Process],
+    restarts: int,
     uptime_s: float,
     why: str,
     *,
-    alone: bool = False,
+    counts_dead: bool = True,
 ) -> ServiceStatus:
-    processes = _tree(pid, alone)
-    if alone and processes:
-        uptime_s = time.time() - processes[0].create_time()
     cpu = memory = 0.0
-    for process in processes:
+    for process in tree:
         with contextlib.suppress(psutil.Error):
             used = process.cpu_times()
             cpu += used.user + used.system
-            if not alone:  # the keeper's dead children are other services' restarts
+            if counts_dead:
                 cpu += used.children_user + used.children_system
             memory += _memory(process)
     return ServiceStatus(
         service=name,
         state=state,
         pid=pid,
-        processes=len(processes),
+        processes=len(tree),
         cpu_seconds=round(cpu, 2),
         memory_bytes=int(memory),
-        restarts=restarts.get(name, 0),
+        restarts=restarts,
         uptime_s=round(uptime_s, 1),
         why=why,
     )
 
 
-def _tree(pid: int, alone: bool) -> list[psutil.Process]:
-    if pid == 0:
+class _Trees:
+    """The processes of this machine by parent, as they are now: one look for all services."""
+
+    def __init__(self) -> None:
+        self._children: dict[int, list[psutil.Process]] = {}
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                self._children.setdefault(process.ppid(), []).append(process)
+
+    def alone(self, pid: int) -> list[psutil.Process]:
+        with contextlib.suppress(psutil.Error):
+            return [psutil.Process(pid)] if pid else []
         return []
-    try:
-        root = psutil.Process(pid)
-        return [root] if alone else [root, *root.children(recursive=True)]
-    except psutil.Error:
-        return []
+
+    def whole(self, pid: int) -> list[psutil.Process]:
+        found = self.alone(pid)
+        for process in found:  # grows as it goes
+            found += self._children.get(process.pid, [])
+        return found
 
 
 def _memory(process: psutil.Process) -> int:
@@ -107,6 +136,10 @@ def _memory(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except psutil.AccessDenied:
         return int(process.memory_info().rss)
+
+
+def _started(home: LakeHome) -> float:
+    return (home.run / "keeper.pid").stat().st_mtime
 
 
 def _restarts(home: LakeHome) -> dict[str, int]:

@@ -23,7 +23,7 @@ DAEMONS: dict[str, tuple[str, dict[str, Any]]] = {
     "abacus-account": ("abacus.account", {"sleep_time": 2}),
     "abacus-rse": ("abacus.rse", {"sleep_time": 2}),
     "abacus-collection-replica": ("abacus.collection_replica", {"sleep_time": 2}),
-    "reaper": ("reaper.reaper", {"sleep_time": 3, "chunk_size": 1000}),
+    "reaper": ("reaper.reaper", {"sleep_time": 5, "chunk_size": 1000}),
     "undertaker": ("undertaker.undertaker", {"sleep_time": 3, "chunk_size": 500}),
     "transmogrifier": ("transmogrifier.transmogrifier", {"sleep_time": 3, "bulk": 1000}),
     "hermes": ("hermes.hermes", {"sleep_time": 1, "bulk": 1000}),
