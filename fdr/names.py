@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fdr.model import Experiment
 
 DEFAULT_TEMPLATE = "{experiment}/{dataset:05d}/{file:07d}"
+DATASET_TEMPLATE = "{run}/{experiment}/dataset-{dataset:05d}"
 NUMBERS = ("dataset", "file")
 WORDS = ("experiment", "run", "date")
 # Padded with zeros, decimal or hexadecimal: each keeps two numbers apart, and has no space or sign in it.
@@ -31,19 +32,20 @@ def did_name(experiment: Experiment, run_id: str, date: str, dataset: int, file:
 
 def dataset_name(experiment: Experiment, run_id: str, dataset: int) -> str:
     """Return the DID name of an experiment's dataset: ``RUN/EXPERIMENT/dataset-00000``."""
-    return f"{run_id}/{experiment.name}/dataset-{dataset:05d}"
+    return DATASET_TEMPLATE.format(run=run_id, experiment=experiment.name, dataset=dataset)
 
 
-def check_template(template: str, experiment: str, last_dataset: int, last_file: int) -> None:
+def check_template(template: str, experiment: str, last: int) -> None:
     """Refuse a template that could give a name which Rucio does not take or which is not unique.
 
-    Raises ValueError with what to write instead.
+    ``last`` is the highest number that a dataset or a file may have. Raises ValueError, with what to
+    write instead.
     """
     fields = _fields(template)
     if "file" not in fields:
         raise ValueError("{file} is missing, and names would repeat (write for example {file:06d})")
-    for dataset, file in ((0, 0), (last_dataset, last_file)):
-        name = _render(template, experiment, SOME_RUN, SOME_DATE, dataset, file)
+    for number in (0, last):
+        name = _render(template, experiment, SOME_RUN, SOME_DATE, number, number)
         if len(name) > NAME_LENGTH:
             raise ValueError(f"gives names of {len(name)} characters (Rucio takes {NAME_LENGTH})")
         if not re.fullmatch(NAME_PATTERN, name):
@@ -53,20 +55,44 @@ def check_template(template: str, experiment: str, last_dataset: int, last_file:
             raise ValueError(f"gives {name!r}, with an empty, '.' or '..' path element (write plain ones)")
 
 
-def fixed_prefix(template: str, experiment: str) -> str:
-    """Return how every name of a template begins, up to its first number; the run's id stands as {run}."""
-    prefix = "" if "run" in _fields(template) else "{run}/"
-    for literal, field, _, _ in Formatter().parse(template):
-        prefix += literal
-        if field in NUMBERS:
-            break
-        prefix += experiment if field == "experiment" else f"{{{field}}}" if field else ""
-    return prefix
+def may_clash(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Tell whether two (template, experiment) could give the same name in one run, whatever their numbers.
+
+    Both are taken as patterns, characters and runs of digits, and followed side by side until they part.
+    """
+    left, right = _pattern(*one), _pattern(*other)
+    seen, ahead = set(), [(0, 0)]
+    while ahead:
+        at = ahead.pop()
+        if at == (len(left), len(right)):
+            return True
+        if at in seen or at[0] == len(left) or at[1] == len(right):
+            continue
+        seen.add(at)
+        (left_takes, left_repeats), (right_takes, right_repeats) = left[at[0]], right[at[1]]
+        if left_takes & right_takes:
+            lefts = (at[0], at[0] + 1) if left_repeats else (at[0] + 1,)
+            rights = (at[1], at[1] + 1) if right_repeats else (at[1] + 1,)
+            ahead += [(i, j) for i in lefts for j in rights]
+    return False
 
 
-def dataset_prefix(experiment: str) -> str:
-    """Return how the names of an experiment's datasets begin; the run's id stands as {run}."""
-    return f"{{run}}/{experiment}/dataset-"
+def _pattern(template: str, experiment: str) -> list[tuple[frozenset[str], bool]]:
+    """Return the characters that each place of a name may hold, and whether the place may repeat."""
+    places: list[tuple[frozenset[str], bool]] = []
+    prefix = "" if "{run" in template else f"{SOME_RUN}/"
+    for literal, field, spec, _ in Formatter().parse(prefix + template):
+        places += [(frozenset(character), False) for character in literal]
+        match field:
+            case "file" | "dataset":
+                digits = "0123456789" + {"x": "abcdef", "X": "ABCDEF"}.get((spec or "d")[-1], "")
+                places.append((frozenset(digits), True))
+            case "date":
+                places += [(frozenset("0123456789"), False)] * len(SOME_DATE)
+            case "run" | "experiment":
+                word = SOME_RUN if field == "run" else experiment
+                places += [(frozenset(character), False) for character in word]
+    return places
 
 
 def _render(template: str, experiment: str, run_id: str, date: str, dataset: int, file: int) -> str:
