@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Self
 
 from fdr.errors import UsageError
 from fdr.journal_schema import APPLICATION_ID, RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, select_statement
-from fdr.model import RunStarted
+from fdr.model import Did, RunStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from fdr.model import Event
 
@@ -68,6 +68,17 @@ class JournalReader:
                 if len(events) == ROWS_AT_ONCE:
                     break
         return found, tuple(lasts)
+
+    def dids(self, actions: Collection[int]) -> dict[int, Did]:
+        """Return what these actions were about; reads the intentions once, however few are asked for."""
+        marks = ", ".join("?" * len(actions))
+        statement = (
+            "SELECT action, text, name FROM intention JOIN word ON word.id = intention.scope"
+            f" WHERE action IN ({marks})"
+        )
+        with self._damage_told():
+            rows = self._connection.execute(statement, tuple(actions)).fetchall()
+        return {action: Did(scope, name) for action, scope, name in rows}
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,0 +1,55 @@
+"""What ran, when, and whether it came to its end. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fdr.report.facts import timestamp
+
+if TYPE_CHECKING:
+    from fdr.metrics import Metrics
+    from fdr.report.facts import Facts
+
+HOW_IT_ENDED = {
+    "interrupted": "the run was interrupted",
+    "limit": "the run stopped at a limit",
+    "grace-over": "rules were still open when the grace period was over",
+    "events-lost": "transfer events were lost, so transfers are counted too low",
+}
+
+
+def section(facts: Facts) -> dict[str, Any]:
+    """Return the head of the run, its end in words, and the moments it noted."""
+    metrics = facts.metrics
+    started = metrics.started
+    return {
+        "id": started.run,
+        "scenario": started.scenario,
+        "seed": started.seed,
+        "plan_digest": started.plan_digest,
+        "scale": started.scale,
+        "size_scale": started.size_scale,
+        "speed": started.speed,
+        "started_at": timestamp(started.started_at),
+        "ended_at": timestamp(metrics.ended_at),
+        "ended": metrics.ended_at is not None,
+        "last_event_at": timestamp(metrics.last_at),
+        "status": status(metrics),
+        "fdr_version": started.fdr_version,
+        "rucio_version": started.rucio_version,
+        "lake": started.lake,
+        "copy_mode": started.copy_mode,
+        "notes": [{"at": timestamp(note.at), "kind": note.kind, "text": note.text} for note in metrics.notes],
+    }
+
+
+def status(metrics: Metrics) -> str:
+    """Say in one sentence how the run ended, or that it did not."""
+    if metrics.ended_at is None:
+        return f"the run did not end: the journal stops at {timestamp(metrics.last_at)}"
+    said = []
+    for kind, sentence in HOW_IT_ENDED.items():
+        texts = dict.fromkeys(note.text for note in metrics.noted(kind) if note.text)
+        if metrics.noted(kind):
+            said.append(f"{sentence} ({'; '.join(list(texts)[:3])})" if texts else sentence)
+    return "; ".join(said) or "the run came to its end"

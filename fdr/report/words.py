@@ -1,0 +1,85 @@
+"""How the numbers of a report are written for people. Pure."""
+
+from __future__ import annotations
+
+from fdr.units import format_duration, format_size
+
+NOTHING = "\N{EN DASH}"
+
+PHASES = {
+    "upload.lateness": "start of a file after it was due",
+    "upload.put": "bytes to the storage",
+    "upload.register": "registration in Rucio, with the wait for its group",
+    "upload.total": "file due to file registered",
+    "rule.add": "call that adds a rule",
+    "rule.time_to_ok": "rule added to rule OK",
+    "transfer.queued": "transfer created to submitted (Rucio)",
+    "transfer.waiting": "transfer submitted to started (FTS)",
+    "transfer.copy": "copy between storages",
+    "transfer.total": "transfer created to copied",
+}
+SHORTFALLS = {
+    "dropped": "dropped: never started",
+    "storage": "the storage failed",
+    "registration": "registration failed",
+    "unknown": "unknown: may have happened",
+    "not_reached": "not reached by the run",
+}
+
+
+def number(value: float | None) -> str:
+    """Write a count with its thousands apart."""
+    return NOTHING if value is None else f"{value:,.0f}"
+
+
+def size(value: float | None) -> str:
+    """Write bytes."""
+    return NOTHING if value is None else format_size(value)
+
+
+def duration(value: float | None) -> str:
+    """Write seconds."""
+    if value is None:
+        return NOTHING
+    return f"-{format_duration(-value)}" if value < 0 else format_duration(value)
+
+
+def speed(value: float | None) -> str:
+    """Write bytes per second."""
+    return NOTHING if value is None else f"{format_size(value)}/s"
+
+
+def cores(value: float | None) -> str:
+    """Write a share of CPU cores."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def share(part: float, whole: float) -> str:
+    """Write a part of a whole as a percentage that says 100 % only if nothing is missing."""
+    if whole == 0:
+        return NOTHING
+    percent = 100 * part / whole
+    if part < whole:
+        percent = min(percent, 99.9)
+    if part > 0:
+        percent = max(percent, 0.1)
+    return f"{percent:.0f} %" if percent in {0, 100} else f"{percent:.1f} %"
+
+
+def observed(value: float | None, unit: str) -> str:
+    """Write what an objective observed, in its unit, with the digits that decide."""
+    if value is None:
+        return NOTHING
+    if unit == "ratio":
+        return f"{100 * value:.4f}".rstrip("0").rstrip(".") + " %"
+    return duration(value) if unit == "s" else number(value)
+
+
+def moment(text: str | None) -> str:
+    """Write an ISO moment for people, in UTC to the second."""
+    return NOTHING if text is None else f"{text[:10]} {text[11:19]} UTC"
+
+
+def clock(text: str | None) -> str:
+    """Write the time of day of an ISO moment."""
+    return NOTHING if text is None else text[11:19]
