@@ -159,7 +159,7 @@ def _text(path: str | Path) -> str:
 
 def _read(path: str | Path, sets: Sequence[str]) -> Document:
     document = read_document(_text(path), str(path))
-    if document.problems:
+    if document.problems and document.value is None:
         raise _refusal(document)
     if not isinstance(document.value, dict):
         found = "is empty" if document.value is None else "is not a mapping"
@@ -170,7 +170,7 @@ def _read(path: str | Path, sets: Sequence[str]) -> Document:
 
 
 def _refusal(document: Document) -> ScenarioError:
-    return ScenarioError(tuple(dict.fromkeys(document.sentence(problem) for problem in document.problems)))
+    return ScenarioError(document.sentences())
 
 
 def _too_many(files: int, scale: float) -> str:

@@ -77,7 +77,11 @@ class Shape(BaseModel):
             shape = handler(kept)
         except ValidationError as error:
             # A key that was left out because it is wrong is not missing too.
-            problems += [(path, text) for path, text in problems_of(error) if path[:1] not in told]
+            problems += [
+                (path, cls._missing(path[0]) if text == WRONG_TYPES["missing"] and len(path) == 1 else text)
+                for path, text in problems_of(error)
+                if path[:1] not in told
+            ]
         if problems:
             raise failure(problems)
         return shape
@@ -104,6 +108,13 @@ class Shape(BaseModel):
             return []
         found = f"{' and '.join(given)} are both there" if given else "says none of them"
         return [((), f"{found} (write exactly one of {', '.join(cls.one_of)})")]
+
+    @classmethod
+    def _missing(cls, key: str | int) -> str:
+        """Say that a key is missing, and what it is for."""
+        fields = {part.alias or name: part for name, part in cls.model_fields.items()}
+        description = fields[str(key)].description
+        return f"is missing (write {key}: …{f'; {description}' if description else ''})"
 
     @classmethod
     def _keys_to_write(cls) -> str:

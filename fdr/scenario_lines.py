@@ -69,14 +69,25 @@ class Document:
     places: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def sentence(self, problem: Problem) -> str:
-        """Return ``place: where: message``, with the place of the innermost part of the path that has one."""
+    def sentences(self) -> tuple[str, ...]:
+        """Return each problem as ``place: where: message``, in the order of the file, then of the sets."""
+        told = sorted(self.problems, key=lambda problem: self._line(self._placed(problem.path)[1]))
+        return tuple(dict.fromkeys(self._sentence(problem) for problem in told))
+
+    def _placed(self, path: Path) -> tuple[int, str]:
+        """Return how much of a path has a place of its own, and that place."""
+        length = next(n for n in range(len(path), -1, -1) if path[:n] in self.places)
+        return length, self.places[path[:length]]
+
+    def _line(self, place: str) -> float:
+        return float("inf") if place.startswith("--set ") else int(place.rpartition(":")[2])
+
+    def _sentence(self, problem: Problem) -> str:
         is_key = problem.path[-1:] == (THE_KEY,)
         path = problem.path[:-1] if is_key else problem.path
-        length = next(n for n in range(len(path), -1, -1) if path[:n] in self.places)
-        place = self.places[path[:length]]
+        length, place = self._placed(path)
         where = dotted(path[:-1] if is_key else path)
-        if not where or (place.startswith("--") and length == len(path)):
+        if not where or (place.startswith("--set ") and length == len(path)):
             return f"{place}: {problem.message}"
         return f"{place}: {where}: {problem.message}"
 

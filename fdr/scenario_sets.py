@@ -20,7 +20,8 @@ def apply_sets(document: Document, sets: Iterable[str]) -> None:
     back. What cannot be done is among the document's problems.
     """
     for text in sets:
-        place = f"--set {text if len(text) <= 100 else text[:99] + '…'}"
+        one_line = " ".join(text.split())
+        place = f"--set {one_line if len(one_line) <= 100 else one_line[:99] + '…'}"
         written, equals, value_text = text.partition("=")
         path = _path(written.strip())
         try:

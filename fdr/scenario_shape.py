@@ -17,7 +17,7 @@ from fdr import scenario_types as t
 from fdr.expression import matching
 from fdr.model import Arrivals, When
 from fdr.names import DEFAULT_TEMPLATE
-from fdr.scenario_check import LIST, MAPPING, NOT_YET, Known, Shape, did_you_mean, failure, shown
+from fdr.scenario_check import LIST, MAPPING, NOT_YET, Known, Shape, failure, shown
 from fdr.scenario_quantities import read_size
 
 SCHEMA_VERSION = "fdr/1"
@@ -35,8 +35,7 @@ def word_of(what: str, words: tuple[str, ...], later: tuple[str, ...] = ()) -> B
         if asked in later:
             raise ValueError(f"{asked}: {NOT_YET} (write {' or '.join(words)})")
         if not isinstance(value, str) or value not in words:
-            hint = did_you_mean(value, words) if isinstance(value, str) else ""
-            raise ValueError(f"{shown(value)} is not {what}{hint} (write {' or '.join(words)})")
+            raise ValueError(f"{shown(value)} is not {what} (write {' or '.join(words)})")
         return value
 
     return BeforeValidator(read)
@@ -160,7 +159,7 @@ class ExperimentShape(Shape):
 
     account: t.Account = Field(description="The Rucio account that acts")
     scope: t.Scope = Field(description="The scope of its DIDs, which the account owns")
-    inject: InjectShape
+    inject: InjectShape = Field(description="What it injects")
     quota: dict[t.RseKey, t.SizeBytes] = Field(
         default_factory=dict, description="The account's limit at an RSE; one not named is unlimited"
     )
