@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import re
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -45,7 +46,7 @@ STYLE: Any = {  # matplotlib types the keys one by one
 
 
 def timeline(line: dict[str, Any]) -> str:
-    """Return files due and files registered over time, a panel an experiment; nothing if there are none."""
+    """Return files due and registered so far, over time, a panel an experiment; nothing if there are none."""
     experiments = line["experiments"]
     if not experiments:
         return ""
@@ -58,13 +59,14 @@ def timeline(line: dict[str, Any]) -> str:
             panel.set_axis_off()
         for panel, (name, counts) in zip(panels.flat, experiments.items(), strict=False):
             _timeline_panel(panel, name, counts, line["width_s"])
-        return _svg(figure, "timeline", "Files due and files registered over time, per experiment")
+        return _svg(figure, "timeline", "Files due and files registered so far, over time, per experiment")
 
 
 def _timeline_panel(panel: Axes, name: str, counts: dict[str, list[int]], width_s: float) -> None:
     edges = [width_s * number for number in range(len(counts["due"]) + 1)]
-    panel.stairs(counts["registered"], edges, fill=True, color=DONE, alpha=0.85)
-    panel.stairs(counts["due"], edges, color=DUE, linewidth=1.2)
+    due, registered = ([0, *accumulate(counts[key])] for key in ("due", "registered"))
+    panel.fill_between(edges, registered, color=DONE, alpha=0.85, linewidth=0)
+    panel.plot(edges, due, color=DUE, linewidth=1.4)
     panel.set_title(name, loc="left", fontsize=9)
     panel.set_xlim(0, edges[-1])
     panel.set_ylim(bottom=0)
