@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fdr.lake.broker import broker_service
+from fdr.lake.fts_service import fts_service, write_fts_config
 from fdr.lake.install import lake_environment
 from fdr.lake.postgres import postgres_service
 from fdr.lake.rucio_services import BOOTSTRAP, rucio_services, write_client_cfg, write_server_cfg
@@ -23,10 +24,23 @@ def configure(home: LakeHome, settings: Settings) -> list[Service]:
     Those that start first stand at the head.
     """
     certificates = lake_certificates(home)
+    stand_in = []
+    if settings.fts_url is None:
+        fts_cfg = home.etc / "fts.json"
+        write_fts_config(
+            fts_cfg,
+            port=settings.ports["fts"],
+            state_dir=home.directory / "fts",
+            copy_mode=settings.copy_mode,
+            x509_cert_dir=certificates.ca_dir,
+            bearer_token=BEARER_TOKEN,
+        )
+        stand_in.append(fts_service(fts_cfg, priority=20))
     services = [
         postgres_service(home),
         broker_service(home, settings),
         *storage_services(home, settings),
+        *stand_in,
         *rucio_services(home, settings, client_environment(certificates)),
     ]
     services.sort(key=lambda service: service.priority)

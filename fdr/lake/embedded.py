@@ -14,7 +14,7 @@ from fdr.lake import broker, postgres, readiness, storages
 from fdr.lake.composition import configure
 from fdr.lake.endpoints import administer, restore_endpoints
 from fdr.lake.install import install
-from fdr.lake.orphans import end_processes, processes_of
+from fdr.lake.orphans import end_processes, processes_of, runs
 from fdr.lake.rucio_services import BOOTSTRAP, DAEMONS, PROBE_SCOPE, SERVER
 from fdr.lake.settings import (
     COPY_MODES,
@@ -24,7 +24,7 @@ from fdr.lake.settings import (
     with_free_ports,
     write_settings,
 )
-from fdr.lake.supervision import Keeper
+from fdr.lake.supervision import KEEPER, Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from fdr.lake.home import LakeHome
 
+FTS = "fts"
 DEFAULT_COPY_MODE = COPY_MODES[0]
 
 
@@ -129,31 +130,39 @@ def _refuse_change(old: Settings | None, fts_url: str | None, copy_mode: str | N
 
 def _start(home: LakeHome, settings: Settings, python: Path, say: Callable[[str], None]) -> None:
     keeper = Keeper(home)
-    wait = partial(readiness.wait_for, home=home, settings=settings)
+
+    def wait(service: str, ready: Callable[[], bool]) -> None:
+        readiness.wait_for(home, settings, service, ready, alive=partial(keeper.keeps, service))
+
     with ThreadPoolExecutor(1) as pool:
         database = pool.submit(postgres.initialise, home, settings)
         services = configure(home, settings)
         say("waiting for the keeper of the processes")
-        keeper.start(python)
+        pid = keeper.start(python)
         database.result()
-        wait("keeper", keeper.answers, keeper=None)
+        readiness.wait_for(home, settings, KEEPER, keeper.answers, alive=partial(runs, pid))
     say("waiting for PostgreSQL")
     early = [service.name for service in services if service.priority < 30 and service.name != BOOTSTRAP]
     keeper.begin(early)
-    wait(postgres.NAME, lambda: postgres.is_ready(home), keeper=keeper)
+    wait(postgres.NAME, lambda: postgres.is_ready(home))
     say("waiting for Rucio's database")
     keeper.begin([BOOTSTRAP])
     _wait_until_made(home, settings, keeper)
     keeper.begin(service.name for service in services if service.name != BOOTSTRAP)
     say("waiting for the Rucio server")
-    wait(SERVER, lambda: readiness.rucio_answers(settings), keeper=keeper)
+    wait(SERVER, lambda: readiness.rucio_answers(settings))
     say("waiting for the broker")
-    wait(broker.NAME, lambda: broker.is_ready(settings), keeper=keeper)
+    wait(broker.NAME, lambda: broker.is_ready(settings))
+    say("waiting for the FTS")
+    if settings.fts_url is None:
+        wait(FTS, lambda: readiness.fts_answers(settings))
+    elif not readiness.fts_answers(settings):
+        raise LakeUnusable(f"{settings.fts_url}: no FTS answers there: name another one with --fts")
     storages.wait(home, settings, settings.sites.values(), say)
     restore_endpoints(home, settings)
     say("waiting for the daemons")
     for name in DAEMONS:
-        wait(name, partial(_beats, home, settings, keeper, name), keeper=keeper)
+        wait(name, partial(_beats, home, settings, keeper, name))
     say("writing a DID")
     administer(read_connection(home.client_cfg), lambda admin: admin.prove_writing(PROBE_SCOPE))
 

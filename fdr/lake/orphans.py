@@ -30,6 +30,14 @@ def processes_of(home: LakeHome) -> list[psutil.Process]:
     return list(found.values())
 
 
+def runs(pid: int) -> bool:
+    """Tell whether a process is there and has not ended, though its parent may not have noticed."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 def end_processes(home: LakeHome, within_s: float = 10) -> int:
     """End every process of this lake, politely and then not, and return how many there were."""
     processes = processes_of(home)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from fdr.lake.home import LakeHome
     from fdr.lake.settings import Settings
-    from fdr.lake.supervision import Keeper
 
 POLL_S = 0.05
 # Whatever proxy the environment names, the lake is on this machine.
@@ -24,24 +23,21 @@ LINES_SHOWN = 20
 
 
 def wait_for(
-    service: str,
-    ready: Callable[[], bool],
-    *,
     home: LakeHome,
     settings: Settings,
-    keeper: Keeper | None,
+    service: str,
+    ready: Callable[[], bool],
+    alive: Callable[[], bool],
     within_s: float = 60,
 ) -> None:
     """Wait until ``ready`` says so. Raises LakeUnusable with the end of the service's log when it does not.
 
-    With a keeper, a service that has died for good is not waited for.
+    A service that is not ``alive`` any more is not waited for.
     """
     deadline = time.monotonic() + within_s
     while not ready():
-        if keeper is not None:
-            state = keeper.processes()[service].state
-            if state in ("FATAL", "EXITED", "UNKNOWN"):
-                raise LakeUnusable(f"{service} has ended ({state}).{log_end(home, settings, service)}")
+        if not alive():
+            raise LakeUnusable(f"{service} has ended.{log_end(home, settings, service)}")
         if time.monotonic() > deadline:
             raise LakeUnusable(
                 f"{service} did not answer within {within_s:.0f} s.{log_end(home, settings, service)}"

@@ -86,9 +86,8 @@ def wait(home: LakeHome, settings: Settings, sites: Iterable[Site], say: Callabl
     say(f"waiting for {len(sites)} storages")
     keeper = Keeper(home)
     for site in sites:
-        readiness.wait_for(
-            f"xrootd-{site.rse}", partial(_listens, site), home=home, settings=settings, keeper=keeper
-        )
+        name = f"xrootd-{site.rse}"
+        readiness.wait_for(home, settings, name, partial(_listens, site), alive=partial(keeper.keeps, name))
     say(f"putting, reading and deleting a file at {len(sites)} storages")
     _probe(home, settings, sites)
 

@@ -96,8 +96,8 @@ class Keeper:
         """Take the lake; nothing is sent yet."""
         self._home = home
 
-    def start(self, python: Path) -> None:
-        """Start the keeper; it outlives us."""
+    def start(self, python: Path) -> int:
+        """Start the keeper, which outlives us, and return its process id."""
         library = self._home.run / "lib"
         library.mkdir(exist_ok=True)
         package = library / "fdr"
@@ -115,16 +115,20 @@ class Keeper:
             "FDR_LAKE_RESTARTS": str(restarts),
             PROCESS_MARK: str(self._home.directory),
         }
-        with (self._home.logs / f"{KEEPER}.out").open("w") as output:
-            subprocess.Popen(
-                [str(python), "-m", "fdr.lake.keeper", "-c", str(self._home.etc / "supervisord.conf")],
+        with (self._home.logs / f"{KEEPER}.log").open("a") as output:
+            keeper = [str(python), "-m", "fdr.lake.keeper", "-c", str(self._home.etc / "supervisord.conf")]
+            started = subprocess.run(
+                ["/bin/sh", "-c", '"$@" >&2 & echo $!', "sh", *keeper],  # it is to be nobody's child
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=subprocess.PIPE,
                 stderr=output,
                 env=environment,
                 cwd=self._home.directory,
                 start_new_session=True,
+                text=True,
+                check=True,
             )
+        return int(started.stdout)
 
     def answers(self) -> bool:
         """Tell whether the keeper is there."""
@@ -153,6 +157,10 @@ class Keeper:
                 )
                 for row in supervisor.getAllProcessInfo()
             }
+
+    def keeps(self, name: str) -> bool:
+        """Tell whether a process runs or will: that it has neither ended nor been given up."""
+        return self.processes()[name].state not in ("FATAL", "EXITED", "UNKNOWN")
 
     def begin(self, names: Iterable[str]) -> None:
         """Start processes that do not run, without waiting for them."""
