@@ -116,7 +116,7 @@ class RucioCatalog:
                 account, lambda client: client.set_status(dataset.scope, dataset.name, open=False)
             )
         except LakeError as error:
-            if error.reason != "unsupported-status":
+            if error.reason != "unsupported-operation":  # closed already
                 raise
 
     async def add_rule(self, account: str, dataset: Did, rule: Rule) -> str:

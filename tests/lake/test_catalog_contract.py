@@ -1,0 +1,176 @@
+"""The promises of a catalogue, kept by the fake of the other tests and by a real Rucio alike."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from fdr.catalog import Catalog, NewReplica
+from fdr.connection import Connection, read_connection
+from fdr.errors import Refused
+from fdr.model import Did, Rule, When
+from fdr.rucio_catalog import RucioCatalog
+from tests.fakes.catalog import FakeCatalog
+from tests.lake.smoke import smoke
+
+ACCOUNT, SCOPE, RSE = "cta", "cta_fdr", "PIC-DCACHE"
+LIFETIME_S = 3600
+
+
+@dataclass
+class Subject:
+    """A catalogue to try, and a prefix for names that nobody else uses."""
+
+    catalog: Catalog
+    prefix: str
+
+    def did(self, name: str) -> Did:
+        return Did(SCOPE, f"{self.prefix}/{name}")
+
+    def replica(self, name: str, dataset: Did) -> NewReplica:
+        return NewReplica(self.did(name), dataset, RSE, 10, "0a0b0c0d")
+
+    async def dataset(self, *files: str) -> Did:
+        dataset = self.did("dataset")
+        await self.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S)
+        if files:
+            await self.catalog.register(ACCOUNT, [self.replica(name, dataset) for name in files])
+        return dataset
+
+
+@pytest.fixture(params=["fake", pytest.param("rucio", marks=pytest.mark.lake)])
+def connection(request: pytest.FixtureRequest) -> Connection | None:
+    """The lake to use, None for the fake."""
+    return read_connection(request.getfixturevalue("lake").client_cfg) if request.param == "rucio" else None
+
+
+@pytest.fixture
+async def subject(connection: Connection | None) -> AsyncIterator[Subject]:
+    scenario = smoke()
+    owners = {experiment.scope: experiment.account for experiment in scenario.experiments.values()}
+    catalog = RucioCatalog(connection) if connection else FakeCatalog(scenario.rses, owners)
+    yield Subject(catalog, f"contract-{secrets.token_hex(4)}")
+    await catalog.close()
+
+
+def rule(to: str = RSE, copies: int = 1) -> Rule:
+    return Rule(to, copies, LIFETIME_S, "Functional Test", When.DATASET_CLOSED)
+
+
+async def refusal(deed: object) -> str:
+    with pytest.raises(Refused) as refused:
+        await deed  # type: ignore[misc]
+    return refused.value.reason
+
+
+async def test_an_account_without_credentials_is_not_let_in(subject: Subject) -> None:
+    """The reason can be told from every other."""
+    await subject.catalog.log_in(ACCOUNT)
+    assert await refusal(subject.catalog.log_in("nobody")) == "unauthenticated"
+
+
+async def test_scopes_have_owners(subject: Subject) -> None:
+    """An account's own scopes are among all scopes."""
+    assert await subject.catalog.scopes_of(ACCOUNT) == {SCOPE}
+    assert {SCOPE, "lsst_fdr", "ska_fdr"} <= await subject.catalog.all_scopes(ACCOUNT)
+
+
+async def test_an_rse_says_how_it_is_written_to(subject: Subject) -> None:
+    """The first protocol of the scenario is the first offered; what is not there is None."""
+    facts = await subject.catalog.rse(ACCOUNT, RSE)
+    assert facts is not None
+    assert (facts.deterministic, facts.writable) == (True, True)
+    assert [prefix.split(":")[0] for prefix in facts.prefixes] == ["root", "davs"]
+    assert all(prefix.endswith("/") for prefix in facts.prefixes)
+    assert await subject.catalog.rse(ACCOUNT, "NOT-THERE") is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "matches"),
+    [("QOS=FAST", {RSE}), ("country=DE|country=NL", {"DESY-DCACHE", "SARA-DCACHE"}), ("QOS=NONE", set())],
+)
+async def test_rse_expressions_match(subject: Subject, expression: str, matches: set[str]) -> None:
+    """No match is an empty set, not an error."""
+    assert await subject.catalog.matching_rses(ACCOUNT, expression) == matches
+
+
+async def test_making_a_dataset_twice_is_making_it_once(subject: Subject) -> None:
+    """Names are the run's own, so what is there is what was wanted."""
+    await subject.dataset("1")
+    dataset = await subject.dataset()
+    await subject.catalog.add_rule(ACCOUNT, dataset, rule())
+    (state,) = await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix)
+    assert state.locks_ok == 1
+
+
+async def test_nobody_writes_in_the_scope_of_another(subject: Subject) -> None:
+    """Rucio's permissions hold, and the reason says so."""
+    theirs = Did("lsst_fdr", f"{subject.prefix}/dataset")
+    assert await refusal(subject.catalog.create_dataset(ACCOUNT, theirs, LIFETIME_S)) == "access-denied"
+
+
+async def test_registering_twice_is_registering_once(subject: Subject) -> None:
+    """A repeat, as after a broken connection, adds nothing."""
+    dataset = await subject.dataset("1", "2", "3")
+    await subject.dataset("1", "2", "3")
+    await subject.catalog.add_rule(ACCOUNT, dataset, rule())
+    (state,) = await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix)
+    assert (state.state, state.locks_ok) == ("OK", 3)
+
+
+async def test_a_group_is_registered_whole_or_not_at_all(subject: Subject) -> None:
+    """One file for a dataset that is not there refuses the group."""
+    dataset = await subject.dataset()
+    group = [subject.replica("1", dataset), subject.replica("2", subject.did("no-dataset"))]
+    assert await refusal(subject.catalog.register(ACCOUNT, group)) == "data-identifier-not-found"
+    await subject.catalog.add_rule(ACCOUNT, dataset, rule())
+    (state,) = await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix)
+    assert state.locks_ok + state.locks_replicating == 0
+
+
+async def test_a_closed_dataset_takes_no_more_and_may_be_closed_again(subject: Subject) -> None:
+    """Closing is for good."""
+    dataset = await subject.dataset("1")
+    await subject.catalog.close_dataset(ACCOUNT, dataset)
+    await subject.catalog.close_dataset(ACCOUNT, dataset)
+    late = subject.catalog.register(ACCOUNT, [subject.replica("2", dataset)])
+    assert await refusal(late) == "unsupported-operation"
+    missing = subject.catalog.close_dataset(ACCOUNT, subject.did("no-dataset"))
+    assert await refusal(missing) == "data-identifier-not-found"
+
+
+async def test_the_same_rule_again_is_the_same_rule(subject: Subject) -> None:
+    """Its id comes back; another number of copies is another rule."""
+    dataset = await subject.dataset("1")
+    first = await subject.catalog.add_rule(ACCOUNT, dataset, rule())
+    assert await subject.catalog.add_rule(ACCOUNT, dataset, rule()) == first
+    assert await subject.catalog.add_rule(ACCOUNT, dataset, rule("PIC-DCACHE|DESY-DCACHE", 2)) != first
+    assert len(await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix)) == 2
+    assert await subject.catalog.rules(ACCOUNT, SCOPE, "no-such-prefix") == []
+
+
+async def test_rules_that_rucio_cannot_keep_are_refused(subject: Subject) -> None:
+    """An expression without RSEs, a dataset that is not there."""
+    dataset = await subject.dataset("1")
+    nowhere = subject.catalog.add_rule(ACCOUNT, dataset, rule("QOS=NONE"))
+    assert await refusal(nowhere) == "invalid-rse-expression"
+    nothing = subject.catalog.add_rule(ACCOUNT, subject.did("no-dataset"), rule())
+    assert await refusal(nothing) == "data-identifier-not-found"
+
+
+async def test_a_rule_tells_where_it_locks_a_dataset(subject: Subject) -> None:
+    """Locks name the rule and the RSE."""
+    dataset = await subject.dataset("1")
+    rule_id = await subject.catalog.add_rule(ACCOUNT, dataset, rule())
+    locks = await subject.catalog.dataset_locks(ACCOUNT, [dataset, subject.did("no-dataset")])
+    assert locks == {dataset: frozenset({(rule_id, RSE)})}
+
+
+async def test_requests_are_counted(subject: Subject) -> None:
+    """Every call is at least one request."""
+    before = subject.catalog.requests
+    await subject.dataset("1")
+    assert subject.catalog.requests >= before + 2
