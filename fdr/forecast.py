@@ -77,7 +77,8 @@ class AccountForecast:
 class Forecast:
     """What a scenario will need, and in ``warnings`` what of it does not fit.
 
-    ``calls`` are the REST calls, by kind, that it cannot do without. Rules count as if they were alone: where two of them want the same copy, Rucio makes one.
+    ``calls`` are the REST calls, by kind, that it cannot do without. Rules count as if each were alone:
+    where two of them want the same copy, Rucio makes one.
     """
 
     experiments: tuple[ExperimentForecast, ...]
@@ -198,8 +199,9 @@ def _rse_warnings(rses: tuple[RseForecast, ...]) -> Iterator[str]:
     for rse in rses:
         if rse.quota_bytes is not None and rse.total_bytes > rse.quota_bytes:
             yield (
-                f"{rse.rse}: {format_size(rse.total_bytes)} expected ({format_size(rse.uploaded_bytes)} uploaded, "
-                f"{format_size(rse.copied_bytes)} by rules), and its quota is {format_size(rse.quota_bytes)}"
+                f"{rse.rse}: {format_size(rse.total_bytes)} expected "
+                f"({format_size(rse.uploaded_bytes)} uploaded, {format_size(rse.copied_bytes)} by rules), "
+                f"and its quota is {format_size(rse.quota_bytes)}"
             )
 
 
@@ -207,7 +209,7 @@ def _account_warnings(accounts: tuple[AccountForecast, ...]) -> Iterator[str]:
     for held in accounts:
         if held.limit_bytes is not None and held.bytes > held.limit_bytes:
             yield (
-                f"account {held.account} at {held.rse}: rules are expected to hold {format_size(held.bytes)}, "
+                f"account {held.account} at {held.rse}: {format_size(held.bytes)} expected by rules, "
                 f"and its limit is {format_size(held.limit_bytes)}"
             )
 
