@@ -114,8 +114,8 @@ def _experiment_steps(
     inject, speed = experiment.inject, scenario.speed
     arrival_key = stream_key(scenario.seed, experiment.name, "arrival")
     times = due_times(inject.arrivals, inject.files, scenario.duration_s, arrival_key)
-    rses = _rse_choices(scenario, experiment)
-    sizes = _size_choices(scenario, experiment)
+    rses = rse_choices(scenario, experiment)
+    sizes = size_choices(scenario, experiment)
     early = [n for n, rule in enumerate(experiment.rules) if rule.when is When.AT_CREATION]
     late = [n for n, rule in enumerate(experiment.rules) if rule.when is When.DATASET_CLOSED]
     per_dataset, part, parts = inject.files_per_dataset, shard[0] - 1, shard[1]
@@ -144,7 +144,8 @@ def _experiment_steps(
             yield due, first_rule + rule, RULE, dataset, None, rule, None, 0
 
 
-def _rse_choices(scenario: Scenario, experiment: Experiment) -> Iterator[str]:
+def rse_choices(scenario: Scenario, experiment: Experiment) -> Iterator[str]:
+    """Return the RSE of every file of an experiment, by number, without end."""
     names = sorted(matching(experiment.inject.to, scenario.rses))
     if len(names) == 1:
         return repeat(names[0])
@@ -152,7 +153,8 @@ def _rse_choices(scenario: Scenario, experiment: Experiment) -> Iterator[str]:
     return (names[int(uniform * len(names))] for uniform in draws(key))
 
 
-def _size_choices(scenario: Scenario, experiment: Experiment) -> Iterator[int]:
+def size_choices(scenario: Scenario, experiment: Experiment) -> Iterator[int]:
+    """Return the bytes of every file of an experiment, by number, without end."""
     size = experiment.inject.size
     if isinstance(size, FixedSize):
         return repeat(size.bytes)
