@@ -121,7 +121,9 @@ class Tally:
             self._lateness.append(outcome.begun_at - upload.due_at)
         if outcome.ending is not Ending.OK:
             upload.count_as(ENDED_AS[outcome.ending])  # it is kept: another attempt may make it good
-        elif outcome.step == "register":
+        elif outcome.step == "put":
+            upload.count_as("in_flight")
+        else:
             upload.count_as("ok")
             upload.progress.bytes_ok += upload.size_bytes
             del self._uploads[outcome.action]

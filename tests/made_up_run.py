@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from fdr.metrics import Planned, PlannedExperiment
 from fdr.model import (
@@ -39,16 +39,21 @@ STARTED = RunStarted(
 SERVICES = ("postgresql", "rucio-server", "judge-evaluator", "conveyor-submitter", "xrootd-PIC-DCACHE", "fts")
 
 
-@dataclass
 class MadeUpRun:
     """The events in the order of their happening, and the counts that the story-teller kept."""
 
-    started: RunStarted
-    planned: Planned
-    events: list[Event] = field(default_factory=list)
-    files: Counter[tuple[str, str]] = field(default_factory=Counter)  # (experiment, how it ended)
-    rules: Counter[tuple[str, str]] = field(default_factory=Counter)
-    transfers: Counter[str] = field(default_factory=Counter)
+    def __init__(self, started: RunStarted, planned: Planned, events: Sequence[Event] = ()) -> None:
+        """Begin with a plan and no story yet."""
+        self.started = started
+        self.planned = planned
+        self.events: list[Event] = list(events)
+        self.files: Counter[tuple[str, str]] = Counter()  # (experiment, how it ended)
+        self.rules: Counter[tuple[str, str]] = Counter()
+        self.transfers: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        """Say how much there is, for a failing test to print."""
+        return f"<made-up run of {len(self.events)} events>"
 
 
 def make_up(
@@ -185,8 +190,8 @@ def _rule(run, draw, at, name, rse, action, did, members, due, trouble) -> None:
             " [111] Connection refused"
         )  # fmt: skip
         seen = TransferSeen(
-            moved + 1, done, request, name_of_file, rse, target, 1_000_000, "Functional Test", "davs", created,
-            submitted, float(int(started)), moved, reason,
+            moved + 1, done, request, name_of_file, rse, target, 1_000_000, "Functional Test", "davs",
+            created, submitted, float(int(started)), moved, reason,
         )  # fmt: skip
         run.transfers["done" if done else "failed"] += 1
         at(moved + 1, seen)

@@ -175,8 +175,7 @@ def _objectives(objectives: list[dict[str, Any]]) -> Table | None:
 
 
 def _verdict(report: dict[str, Any]) -> Text:
-    status = report["run"]["status"]
     text = Text("Verdict: ")
     text.append(report["verdict"].upper(), style=STYLES[report["verdict"]])
-    text.append(f" ({'; '.join([status, *(doubt for doubt in report['doubts'] if doubt not in status)])})")
+    text.append(f" ({'; '.join(words.reasons(report))})")
     return text

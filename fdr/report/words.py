@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING, Any
+
 from fdr.units import format_duration, format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NOTHING = "\N{EN DASH}"
 
@@ -71,7 +77,9 @@ def observed(value: float | None, unit: str) -> str:
     if value is None:
         return NOTHING
     if unit == "ratio":
-        return f"{100 * value:.4f}".rstrip("0").rstrip(".") + " %"
+        # Cut, not rounded: 99.49999 % must not be written as the 99.5 % that was asked for.
+        percent = math.floor(round(value * 1e6, 3)) / 1e4
+        return f"{percent:.4f}".rstrip("0").rstrip(".") + " %"
     return duration(value) if unit == "s" else number(value)
 
 
@@ -83,3 +91,22 @@ def moment(text: str | None) -> str:
 def clock(text: str | None) -> str:
     """Write the time of day of an ISO moment."""
     return NOTHING if text is None else text[11:19]
+
+
+def reasons(report: dict[str, Any]) -> list[str]:
+    """Return, in sentences without a full stop, what the verdict rests on and how the run ended."""
+    verdicts = [objective["verdict"] for objective in report["objectives"]]
+    said = [
+        f"{verdicts.count(verdict)} of {len(verdicts)} objectives {words}"
+        for verdict, words in (("fail", "failed"), ("inconclusive", "could not be decided"))
+        if verdict in verdicts
+    ]
+    if verdicts and not said:
+        said.append(f"all {len(verdicts)} objectives passed" if len(verdicts) > 1 else "its objective passed")
+    status = report["run"]["status"]
+    return [*said, status, *(doubt for doubt in report["doubts"] if doubt not in status)]
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """Write parts as sentences."""
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)

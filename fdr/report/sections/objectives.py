@@ -15,7 +15,7 @@ def section(facts: Facts) -> list[dict[str, Any]]:
     return [
         {
             "text": judgement.text,
-            "observed": told(judgement.observed),
+            "observed": told(judgement.observed, 9),
             "unit": judgement.unit.value,
             "sample": judgement.sample,
             "verdict": judgement.verdict.value,
