@@ -42,60 +42,55 @@ class Failure(Exception):
 
 
 class Progress:
-    """How far a copy is: told once when the source was seen, and kept for the ending."""
+    """How far a copy is: told once when the bytes begin to move, and kept for the ending."""
 
     def __init__(self, tell: Callable[[int, int], None]) -> None:
         """Take what is called with the source's size and the time-out, before the bytes move."""
         self._tell = tell
+        self._begun: float | None = None
         self.filesize = 0
         self.transfer_type: str | None = None
 
-    def prepared(self, filesize: int, timeout_s: int) -> None:
+    def begin(self, timeout_s: int) -> None:
         """Note that the copy itself begins."""
-        self.filesize = filesize
-        self._tell(filesize, timeout_s)
+        self._begun = time.monotonic()
+        self._tell(self.filesize, timeout_s)
 
     def event(self, event: Any) -> None:
         """Take an event of gfal2; one of them says which way the bytes go."""
         if str(event.stage) == "TRANSFER:TYPE":
             self.transfer_type = str(event.description)
 
+    def ending(self, reason: str = "", is_recoverable: bool = False) -> Ending:
+        """Return how the copy ended, now."""
+        duration_s = 0.0 if self._begun is None else time.monotonic() - self._begun
+        return Ending(reason, is_recoverable, self.filesize, duration_s, self.transfer_type)
+
 
 def carry_out(context: Any, order: Order, tell: Callable[[int, int], None]) -> Ending:
     """Copy a file and return how it ended; ``tell`` is called with its size and time-out on the way."""
     progress = Progress(tell)
-    begun = time.monotonic()
     try:
         _copy(context, order, progress)
     except Failure as failure:
-        return Ending(
-            reason=str(failure),
-            recoverable=failure.is_recoverable,
-            filesize=progress.filesize,
-            duration_s=time.monotonic() - begun if progress.filesize else 0.0,
-            transfer_type=progress.transfer_type,
-        )
-    return Ending(
-        filesize=progress.filesize,
-        duration_s=time.monotonic() - begun,
-        transfer_type=progress.transfer_type,
-    )
+        return progress.ending(str(failure), failure.is_recoverable)
+    return progress.ending()
 
 
 def _copy(context: Any, order: Order, progress: Progress) -> None:
     if is_same_file(order.source, order.destination):
         raise Failure("TRANSFER", errno.EDEADLK, SAME_FILE)
-    size = _call("SOURCE", context.stat, order.source).st_size
+    progress.filesize = _call("SOURCE", context.stat, order.source).st_size
     exists = _exists(context, order.destination)
     if exists and not order.overwrite:
         raise Failure("DESTINATION", errno.EEXIST, FILE_EXISTS)
-    timeout_s = order.timeout_s + math.ceil(SECONDS_PER_MIB * size / 2**20)
-    progress.prepared(size, timeout_s)
+    timeout_s = order.timeout_s + math.ceil(SECONDS_PER_MIB * progress.filesize / 2**20)
+    progress.begin(timeout_s)
     if order.streamed and _schemes(order) == {"root"}:
         _stream(context, order, progress, replaces=exists)
     else:
         _filecopy(context, order, progress, timeout_s, replaces=exists)
-    if _call("DESTINATION", context.stat, order.destination).st_size != size:
+    if _call("DESTINATION", context.stat, order.destination).st_size != progress.filesize:
         raise Failure("DESTINATION", errno.EINVAL, SIZE_MISMATCH)
 
 
