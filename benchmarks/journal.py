@@ -1,4 +1,4 @@
-"""What a journal costs: CPU and bytes per file, written and read.
+"""What a journal and its report cost: CPU, bytes and memory per file.
 
 Usage: python benchmarks/journal.py [FILES]
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fdr.journal import Journal
 from fdr.journal_reader import read_journal
+from fdr.metrics import Planned, PlannedExperiment
 from fdr.model import (
     Did,
     Ending,
@@ -25,6 +27,7 @@ from fdr.model import (
     RunStarted,
     TransferSeen,
 )
+from fdr.report.make import make_report, to_html
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +94,9 @@ def main() -> None:
         begun, used = time.perf_counter(), time.process_time()
         asyncio.run(write(path, count))
         took, used = time.perf_counter() - begun, time.process_time() - used
-        print(f"{count} files, each 1 intention, 2 outcomes, 1 transfer; a rule per {FILES_PER_DATASET} files")
+        print(
+            f"{count} files, each 1 intention, 2 outcomes, 1 transfer; a rule per {FILES_PER_DATASET} files"
+        )
         print(f"written: {1e3 * (used - making) / count:.4f} ms CPU a file, {count / took:.0f} files/s")
         print(f"on disk: {path.stat().st_size / count:.0f} bytes a file")
         begun, used = time.perf_counter(), time.process_time()
@@ -99,6 +104,12 @@ def main() -> None:
             events = sum(1 for _ in reader.events())
         took, used = time.perf_counter() - begun, time.process_time() - used
         print(f"read: {1e3 * used / count:.4f} ms CPU a file, {events / took:.0f} events/s")
+        begun = time.perf_counter()
+        planned = Planned({"CTA": PlannedExperiment(count, 0, count // FILES_PER_DATASET, 0)})
+        objectives = ["upload.success >= 99%", "upload.lateness.p99 <= 2s"]
+        to_html(make_report(path, planned, objectives, {}))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        print(f"report: {time.perf_counter() - begun:.1f} s, {memory:.0f} MB of memory at most")
 
 
 if __name__ == "__main__":
