@@ -56,6 +56,7 @@ class Dispatcher:
             self._group = group
             for job_id in self._store.open_jobs():
                 self._stage(self._change(job_id, lambda job: transitions.recovered(job, utc_now(), DIED)))
+            self._work.set()
             self.is_ready.set()
             group.create_task(self._prune())
             while True:
