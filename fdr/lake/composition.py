@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fdr.lake.broker import broker_service
@@ -35,7 +37,7 @@ def configure(home: LakeHome, settings: Settings) -> list[Service]:
             x509_cert_dir=certificates.ca_dir,
             bearer_token=BEARER_TOKEN,
         )
-        stand_in.append(fts_service(fts_cfg, priority=20))
+        stand_in.append(fts_service(fts_cfg, python=str(Path(sys.prefix) / "bin" / "python"), priority=20))
     services = [
         postgres_service(home),
         broker_service(home, settings),

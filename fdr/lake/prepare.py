@@ -70,9 +70,10 @@ async def _prepare_ours(admin: RucioAdmin, settings: Settings, scenario: Scenari
         name: {name: password, IDENTITY: settings.secrets["rucio"]}
         for name, password in settings.account_passwords.items()
     }
-    return await admin.prepare_rses(rses) + await admin.prepare_accounts(
-        _wanted_accounts(scenario, passwords)
-    )
+    # no limit means no quota at all, for root too, and whoever tries the rucio command tries it as root
+    root = WantedAccount("root", (), dict.fromkeys(scenario.rses, UNLIMITED), {})
+    changed = await admin.prepare_rses(rses)
+    return changed + await admin.prepare_accounts([root, *_wanted_accounts(scenario, passwords)])
 
 
 async def _prepare_theirs(admin: RucioAdmin, connection: Connection, scenario: Scenario) -> list[str]:

@@ -192,16 +192,20 @@ class Keeper:
         self.begin(names)
 
     def reread(self) -> None:
-        """Take over programs that were added to the configuration or changed in it; start none."""
+        """Take over programs that were added to the configuration or changed in it.
+
+        What runs and has changed is started anew; what was added is not started.
+        """
         with self._call() as supervisor:
             added, changed, removed = supervisor.reloadConfig()[0]
-        for name in (*changed, *removed):
-            self.end([name])
-            with self._call() as supervisor:
+        before = self.processes()
+        self.end([*changed, *removed])
+        with self._call() as supervisor:
+            for name in (*changed, *removed):
                 supervisor.removeProcessGroup(name)
-        for name in (*added, *changed):
-            with self._call() as supervisor:
+            for name in (*added, *changed):
                 supervisor.addProcessGroup(name)
+        self.begin(name for name in changed if before[name].state in ALIVE)
 
     def shut_down(self) -> None:
         """Tell the keeper to stop what still runs, and itself."""

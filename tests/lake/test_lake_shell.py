@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fdr.lake.embedded import current_settings
 from fdr.lake.shell import exports
+from tests.lake.smoke import smoke
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,16 +45,17 @@ def test_the_stock_command_line_talks_to_the_lake(lake: LakeHome) -> None:
 
 def test_the_stock_command_line_uploads_and_downloads(lake: LakeHome, tmp_path: Path) -> None:
     """A file comes back from the lake as it went in."""
-    (tmp_path / "file").write_bytes(os.urandom(5000))
-    rse = next(iter(current_settings(lake).sites))
+    name = f"file-{os.getpid()}-{time.time_ns()}"
+    content = os.urandom(5000)
+    (tmp_path / name).write_bytes(content)
     shell(
         lake,
         f"cd {tmp_path}; rucio scope add --account root user.shell || true;"
-        f"rucio upload --rse {rse} --scope user.shell --name file-{os.getpid()} file;"
-        f"rucio download --dir back user.shell:file-{os.getpid()}",
+        f"rucio upload --rse {next(iter(smoke().rses))} --scope user.shell {name};"
+        f"rucio download --dir back user.shell:{name}",
     )
-    (back,) = (tmp_path / "back").rglob(f"file-{os.getpid()}")
-    assert back.read_bytes() == (tmp_path / "file").read_bytes()
+    (back,) = (tmp_path / "back").rglob(name)
+    assert back.read_bytes() == content
 
 
 def test_the_exports_hold_no_password(lake: LakeHome) -> None:
