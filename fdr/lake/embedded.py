@@ -161,19 +161,9 @@ def _start(home: LakeHome, settings: Settings, python: Path, say: Callable[[str]
     storages.wait(home, settings, settings.sites.values(), say)
     restore_endpoints(home, settings)
     say("waiting for the daemons")
-    for name in DAEMONS:
-        wait(name, partial(_beats, home, settings, keeper, name))
+    readiness.wait_for_heartbeats(home, settings, keeper, DAEMONS)
     say("writing a DID")
     administer(read_connection(home.client_cfg), lambda admin: admin.prove_writing(PROBE_SCOPE))
-
-
-def _beats(home: LakeHome, settings: Settings, keeper: Keeper, daemon: str) -> bool:
-    """Tell whether a daemon's heartbeat is in Rucio's database: it has got that far."""
-    pid = keeper.processes()[daemon].pid
-    found = postgres.query(
-        home, settings, f"SELECT 1 FROM heartbeats WHERE readable = '{daemon}' AND pid = {int(pid)}"
-    )
-    return bool(found)
 
 
 def _wait_until_made(home: LakeHome, settings: Settings, keeper: Keeper) -> None:

@@ -11,6 +11,7 @@ from fdr.lake import storages
 from fdr.lake.composition import configure
 from fdr.lake.embedded import current_settings, silent
 from fdr.lake.endpoints import administer, protocols
+from fdr.lake.readiness import wait_for_heartbeats
 from fdr.lake.rucio_admin import UNLIMITED, WantedAccount, WantedRse
 from fdr.lake.rucio_services import IDENTITY, TOPOLOGY_KEEPERS
 from fdr.lake.settings import new_password, with_sites, write_settings
@@ -50,7 +51,9 @@ def prepare_embedded(home: LakeHome, scenario: Scenario, say: Callable[[str], No
         )
         if any(text.startswith(("RSE ", "distance ")) for text in changed):
             say("restarting the conveyor, which keeps the RSEs in memory")
-            Keeper(home).restart(TOPOLOGY_KEEPERS)
+            keeper = Keeper(home)
+            keeper.restart(TOPOLOGY_KEEPERS)
+            wait_for_heartbeats(home, settings, keeper, TOPOLOGY_KEEPERS)
         return changed
 
 

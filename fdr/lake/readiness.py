@@ -6,15 +6,18 @@ import json
 import time
 import urllib.request
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fdr.errors import LakeUnusable
+from fdr.lake import postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fdr.lake.home import LakeHome
     from fdr.lake.settings import Settings
+    from fdr.lake.supervision import Keeper
 
 POLL_S = 0.05
 # Whatever proxy the environment names, the lake is on this machine.
@@ -43,6 +46,18 @@ def wait_for(
                 f"{service} did not answer within {within_s:.0f} s.{log_end(home, settings, service)}"
             )
         time.sleep(POLL_S)
+
+
+def wait_for_heartbeats(home: LakeHome, settings: Settings, keeper: Keeper, daemons: Iterable[str]) -> None:
+    """Wait until each of these daemons, as it runs now, has its heartbeat in Rucio's database."""
+    for name in daemons:
+        ready = partial(_beats, home, settings, keeper, name)
+        wait_for(home, settings, name, ready, alive=partial(keeper.keeps, name))
+
+
+def _beats(home: LakeHome, settings: Settings, keeper: Keeper, daemon: str) -> bool:
+    mine = f"readable = '{daemon}' AND pid = {keeper.processes()[daemon].pid}"
+    return bool(postgres.query(home, settings, f"SELECT 1 FROM heartbeats WHERE {mine}"))
 
 
 def log_end(home: LakeHome, settings: Settings, service: str, lines: int = LINES_SHOWN) -> str:

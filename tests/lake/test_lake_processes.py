@@ -52,12 +52,12 @@ def heartbeats(lake: LakeHome, daemon: str) -> list[int]:
 
 def test_every_service_is_a_process_of_its_own(lake: LakeHome) -> None:
     """PostgreSQL, server, broker, FTS, fourteen daemons and a server an RSE run, each with its own pid."""
+    assert eventually(lambda: {row.state for row in status(lake)} == {"RUNNING"})
     rows = by_name(lake)
     sites = [f"xrootd-{rse}" for rse in embedded.current_settings(lake).sites]
     expected = {"keeper", "postgres", "rucio-server", "broker", "fts", *DAEMONS, *sites}
     assert len(DAEMONS) == 14
     assert set(rows) == expected
-    assert {row.state for row in rows.values()} == {"RUNNING"}
     assert len({row.pid for row in rows.values()}) == len(rows)
     assert all(row.memory_bytes > 1_000_000 and row.uptime_s > 0 for row in rows.values())
 
@@ -162,12 +162,13 @@ def test_a_lake_whose_keeper_was_killed_comes_up_again(lake: LakeHome) -> None:
     os.kill(by_name(lake)["keeper"].pid, signal.SIGKILL)
     assert eventually(lambda: is_free(site.address, site.root_port))
     with socket.socket() as thief:
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         thief.bind((site.address, site.root_port))
         thief.listen()
         embedded.up(lake)
         moved = embedded.current_settings(lake).sites[site.rse]
     assert moved.root_port != site.root_port
-    assert {row.state for row in status(lake)} == {"RUNNING"}
+    assert eventually(lambda: {row.state for row in status(lake)} == {"RUNNING"})
     where = f"rse = '{site.rse}' AND scheme = 'root'"
     sql = f"SELECT port FROM rse_protocols JOIN rses ON rses.id = rse_id WHERE {where}"
     assert postgres.query(lake, settings, sql) == [(str(moved.root_port),)]

@@ -122,5 +122,6 @@ def _broker() -> None:
     """
     socket.getfqdn = lambda name="": BROKER_HOST_HEADER
     start = importlib.import_module("coilmq.start")
+    start.ThreadedStompServer.daemon_threads = True  # a client that stays must not keep the broker
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     start._main(config=os.environ["FDR_BROKER_CFG"])
