@@ -132,7 +132,9 @@ class JournalReader:
         self._words.update(
             self._connection.execute("SELECT id, text FROM word WHERE id >= ?", (len(self._words),))
         )
-        return [table.decode(row[1:], self._words) for row in rows], rows[-1][0]
+        words, decode = self._words, table.decode
+        # One writer appends and nobody deletes, so that ids have no gaps.
+        return [decode(row, words) for row in rows], last + len(rows)
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:

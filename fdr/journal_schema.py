@@ -145,4 +145,4 @@ def insert_statement(table: Table, count: int) -> str:
 
 def select_statement(table: Table) -> str:
     """Return the SQL that reads rows after an id, in the order in which they were written."""
-    return f"SELECT id, {', '.join(table.column_names)} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?"
+    return f"SELECT {', '.join(table.column_names)} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?"

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
     from fdr.model import TransferSeen
 
+# A phase, and which of created, submitted, started and transferred it goes from and to.
+PHASES = (
+    ("transfer.queued", 0, 1),
+    ("transfer.waiting", 1, 2),
+    ("transfer.copy", 2, 3),
+    ("transfer.total", 0, 3),
+)
 MIN_BUSY_S = 1.0  # FTS tells whole seconds: less is no measurement
 
 
@@ -72,13 +79,9 @@ class Transfers:
             return True
         link.done += 1
         link.bytes += transfer.size_bytes
-        moments = {
-            "transfer.queued": (transfer.created_at, transfer.submitted_at),
-            "transfer.waiting": (transfer.submitted_at, transfer.started_at),
-            "transfer.copy": (transfer.started_at, transfer.transferred_at),
-            "transfer.total": (transfer.created_at, transfer.transferred_at),
-        }
-        for phase, (begin, end) in moments.items():
+        moments = transfer.created_at, transfer.submitted_at, transfer.started_at, transfer.transferred_at
+        for phase, first, second in PHASES:
+            begin, end = moments[first], moments[second]
             if begin is not None and end is not None:
                 link.phases[phase].append(max(0.0, end - begin))
         if transfer.started_at is not None and transfer.transferred_at is not None:
