@@ -110,9 +110,10 @@ class Crew:
                 while (report := await worker.report()) is not None:
                     if report.ending is not None:
                         return report.ending
-                    scope, filesize = "TRANSFER", report.filesize
-                    prepared(report.filesize, report.timeout_s)
-                    limit.reschedule(asyncio.get_running_loop().time() + report.timeout_s + patience_s)
+                    scope, filesize = report.scope, report.filesize
+                    if scope == "TRANSFER":
+                        prepared(filesize, report.timeout_s)
+                        limit.reschedule(asyncio.get_running_loop().time() + report.timeout_s + patience_s)
         except TimeoutError as error:
             raise Lost(Ending(f"{scope} {TIMED_OUT}", recoverable=True, filesize=filesize)) from error
         raise Lost(DIED)

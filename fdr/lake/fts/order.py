@@ -27,8 +27,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a worker tells: the size and time-out of the copy that begins, or how it ended."""
+    """What a worker tells on the way, or in the end.
 
+    On the way: at which scope it works now (SOURCE, DESTINATION, TRANSFER), and with TRANSFER, when the
+    bytes begin to move, their number and the time-out.
+    """
+
+    scope: str = ""
     filesize: int = 0
     timeout_s: int = 0
     ending: Ending | None = None

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import gfal2
 
 from fdr.lake.fts.job import Ending
-from fdr.lake.fts.order import Order
+from fdr.lake.fts.order import Order, Report
 from fdr.lake.fts.urls import is_same_file
 
 SECONDS_PER_MIB = 2
@@ -42,19 +42,24 @@ class Failure(Exception):
 
 
 class Progress:
-    """How far a copy is: told once when the bytes begin to move, and kept for the ending."""
+    """How far a copy is: told on the way, and kept for the ending."""
 
-    def __init__(self, tell: Callable[[int, int], None]) -> None:
-        """Take what is called with the source's size and the time-out, before the bytes move."""
+    def __init__(self, tell: Callable[[Report], None]) -> None:
+        """Take what is told."""
         self._tell = tell
         self._begun: float | None = None
         self.filesize = 0
         self.transfer_type: str | None = None
 
+    def found(self, filesize: int) -> None:
+        """Note that the source was seen; the destination comes next."""
+        self.filesize = filesize
+        self._tell(Report("DESTINATION"))
+
     def begin(self, timeout_s: int) -> None:
         """Note that the copy itself begins."""
         self._begun = time.monotonic()
-        self._tell(self.filesize, timeout_s)
+        self._tell(Report("TRANSFER", self.filesize, timeout_s))
 
     def event(self, event: Any) -> None:
         """Take an event of gfal2; one of them says which way the bytes go."""
@@ -67,8 +72,8 @@ class Progress:
         return Ending(reason, is_recoverable, self.filesize, duration_s, self.transfer_type)
 
 
-def carry_out(context: Any, order: Order, tell: Callable[[int, int], None]) -> Ending:
-    """Copy a file and return how it ended; ``tell`` is called with its size and time-out on the way."""
+def carry_out(context: Any, order: Order, tell: Callable[[Report], None]) -> Ending:
+    """Copy a file and return how it ended; ``tell`` is called at each step on the way."""
     progress = Progress(tell)
     try:
         _copy(context, order, progress)
@@ -80,7 +85,7 @@ def carry_out(context: Any, order: Order, tell: Callable[[int, int], None]) -> E
 def _copy(context: Any, order: Order, progress: Progress) -> None:
     if is_same_file(order.source, order.destination):
         raise Failure("TRANSFER", errno.EDEADLK, SAME_FILE)
-    progress.filesize = _call("SOURCE", context.stat, order.source).st_size
+    progress.found(_call("SOURCE", context.stat, order.source).st_size)
     exists = _exists(context, order.destination)
     if exists and not order.overwrite:
         raise Failure("DESTINATION", errno.EEXIST, FILE_EXISTS)

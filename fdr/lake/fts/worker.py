@@ -65,7 +65,7 @@ def work(config: Config, orders: BinaryIO, reports: BinaryIO) -> None:
             while True:
                 order = Order(**in_hand.get())
                 context = contexts.for_urls(order.source, order.destination)
-                tell(Report(ending=carry_out(context, order, lambda *seen: tell(Report(*seen)))))
+                tell(Report(ending=carry_out(context, order, tell)))
         finally:
             traceback.print_exc()
             os._exit(1)  # a defect: the service sees that its worker died, and does not wait
