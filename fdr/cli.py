@@ -1,0 +1,176 @@
+"""The command line: parse, call, exit."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+from rich.console import Console
+
+from fdr import __version__, run_report, scenario
+from fdr import changes as change
+from fdr.errors import ExitCode, FdrError, UsageError
+from fdr.lake.commands import app as lake_app
+from fdr.plan_view import plan_as_json, show_plan
+from fdr.report.make import print_summary, to_html, to_json_text
+from fdr.rundir import find_run_dir
+
+EXIT_CODES = """
+Exit codes: 0 every objective passed; 1 a defect in fdr; 2 a bad scenario or usage; 3 an objective failed;
+4 inconclusive; 5 the lake is not usable; 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="fdr",
+    help="Full dress rehearsals for data lakes: load for Rucio, FTS and storages, from a scenario file.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(lake_app, name="lake")
+out = Console()
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="A scenario file (YAML).")]
+Scale = Annotated[float, typer.Option(help="Inject this many times the files: 0.001 is a thousandth.")]
+SizeScale = Annotated[float, typer.Option(help="Make files this many times as large.")]
+Speed = Annotated[float, typer.Option(help="Run this many times as fast: 24 makes a day an hour.")]
+Duration = Annotated[str | None, typer.Option(help="Inject for so long instead, such as 30m.")]
+Seed = Annotated[int | None, typer.Option(help="Draw with this seed instead.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value: experiments.CTA.scope=cta2."),
+]
+Lake = Annotated[str, typer.Option(help="The lake: local (the embedded one), or the path of a rucio.cfg.")]
+Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Run = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="A run directory or id; the latest if left out.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Take the options of fdr itself."""
+    if version:
+        out.print(f"fdr {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    scenario_file: ScenarioFile,
+    lake: Lake = "local",
+    run_dir: Annotated[Path | None, typer.Option(help="Keep the run here instead of runs/ID.")] = None,
+    scale: Scale = 1.0,
+    size_scale: SizeScale = 1.0,
+    speed: Speed = 1.0,
+    duration: Duration = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    prepare: Annotated[
+        bool, typer.Option(help="Let accounts, scopes and limits be made on a lake that is not ours.")
+    ] = False,
+) -> None:
+    """Rehearse a scenario on a lake: inject, replicate, follow, report, judge."""
+    changes = change.Changes(scale, size_scale, speed, duration, seed, tuple(sets or ()))
+    from fdr.rehearse import rehearse  # what a run needs takes a second to import
+
+    raise typer.Exit(rehearse(scenario_file, changes, lake, run_dir, prepare, out))
+
+
+@app.command(epilog=EXIT_CODES)
+def validate(
+    scenario_files: Annotated[list[Path], typer.Argument(metavar="SCENARIO...", help="Scenario files.")],
+    sets: Sets = None,
+) -> None:
+    """Say whether scenarios are well written; every problem with file, line and what to write."""
+    change.validate(scenario_files, tuple(sets or ()), out.print)
+
+
+@app.command(epilog=EXIT_CODES)
+def plan(
+    scenario_file: ScenarioFile,
+    scale: Scale = 1.0,
+    size_scale: SizeScale = 1.0,
+    speed: Speed = 1.0,
+    duration: Duration = None,
+    seed: Seed = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a scenario would do and whether it fits: per experiment and RSE, digest, first actions."""
+    changes = change.Changes(scale, size_scale, speed, duration, seed, tuple(sets or ()))
+    planned = change.load_changed(scenario_file, changes)
+    if as_json:
+        print(json.dumps(plan_as_json(planned), indent=2))
+    else:
+        show_plan(planned, out)
+
+
+@app.command(epilog=EXIT_CODES)
+def report(
+    run: Run = None,
+    form: Annotated[str, typer.Option("--format", help="terminal, html or json.")] = "terminal",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Report on a run again, from its directory alone, also while it goes on or after it was killed."""
+    made = run_report.report_of(find_run_dir(run))
+    form = "json" if as_json else form
+    if form not in FORMATS:
+        raise UsageError(f"--format {form}: write one of {', '.join(FORMATS)}")
+    if output is None and form == "terminal":
+        print_summary(made, out)
+        return
+    text = FORMATS[form](made)
+    if output is None:
+        print(text)
+    else:
+        output.write_text(text)
+
+
+@app.command(epilog=EXIT_CODES)
+def schema() -> None:
+    """Print the JSON Schema of the scenario format, for editors."""
+    print(json.dumps(scenario.schema(), indent=2))
+
+
+FORMATS = {"terminal": run_report.summary_text, "html": to_html, "json": to_json_text}
+
+
+def main() -> None:
+    """Run the command line; whatever goes wrong ends in one message and an exit code of the table."""
+    try:
+        code = app(standalone_mode=False)
+    except FdrError as error:
+        for line in str(error).splitlines():
+            print(f"fdr: {line}", file=sys.stderr)
+        code = error.exit_code
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        print("fdr: interrupted", file=sys.stderr)
+        code = ExitCode.INTERRUPTED
+    except Exception as error:  # the one place where anything may arrive
+        code = _defect(error)
+    sys.exit(int(code or 0))
+
+
+def _defect(error: Exception) -> ExitCode:
+    """Keep the traceback of what should not have happened in a file, and say where."""
+    with tempfile.NamedTemporaryFile("w", prefix="fdr-defect-", suffix=".txt", delete=False) as file:
+        file.write("".join(traceback.format_exception(error)))
+    print(f"fdr: a defect in fdr: {type(error).__name__}; please report it with {file.name}", file=sys.stderr)
+    return ExitCode.DEFECT

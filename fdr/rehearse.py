@@ -1,0 +1,106 @@
+"""From a scenario file to a verdict: what ``fdr run`` does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from fdr import live
+from fdr.changes import Changes, load_changed
+from fdr.connection import Connection, read_connection
+from fdr.errors import ExitCode, LakeUnusable
+from fdr.lake.home import LakeHome
+from fdr.lake.prepare import prepare_embedded, prepare_foreign
+from fdr.model import Scenario, Verdict
+from fdr.planned import planned
+from fdr.rehearsal import UPLOADS_AT_ONCE, Rehearsal
+from fdr.report.make import print_summary
+from fdr.rucio_catalog import RucioCatalog
+from fdr.run_report import write_report
+from fdr.rundir import RunDir, make_run_dir, new_run_id
+from fdr.scenario import effective_yaml
+from fdr.services import ServiceSampler
+
+VERDICT_CODES = {
+    Verdict.PASS: ExitCode.PASSED,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.FAIL: ExitCode.OBJECTIVE_FAILED,
+}
+
+
+def connect(lake: str) -> Connection:
+    """Return the lake to use: ``local`` is the embedded one, anything else the path of a rucio.cfg."""
+    if lake != "local":
+        return read_connection(Path(lake))
+    home = LakeHome.default()
+    if not home.client_cfg.exists():
+        raise LakeUnusable(f"{home.directory}: there is no lake: run 'fdr lake up', or name one with --lake")
+    return read_connection(home.client_cfg)
+
+
+def prepare(
+    connection: Connection, scenario: Scenario, allowed: bool, say: Callable[[str], None]
+) -> Connection:
+    """Prepare a lake for a scenario, ours always and another's only when it is allowed."""
+    if connection.embedded_home is not None:
+        prepare_embedded(LakeHome(connection.embedded_home), scenario, say)
+        return read_connection(connection.rucio_cfg)
+    if allowed:
+        for change in prepare_foreign(connection, scenario):
+            say(change)
+    return connection
+
+
+def rehearse(
+    path: Path, changes: Changes, lake: str, run_dir: Path | None, prepare_allowed: bool, console: Console
+) -> ExitCode:
+    """Run a scenario on a lake, write its report, print its summary, and return the verdict's exit code.
+
+    Raises ScenarioError, LakeUnusable and UsageError before anything is injected.
+    """
+    scenario = load_changed(path, changes)
+    connection = prepare(connect(lake), scenario, prepare_allowed, console.print)
+    run = new_run_id(datetime.now(UTC))
+    directory = make_run_dir(run, run_dir)
+    directory.scenario.write_text(effective_yaml(path, changes.all_sets))
+    logging.basicConfig(filename=directory.log, level=logging.INFO, force=True)
+    with directory.held():
+        was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
+    report = write_report(directory)
+    print_summary(report, console)
+    console.print(f"report: {directory.html}")
+    return ExitCode.INTERRUPTED if was_interrupted else VERDICT_CODES[report.verdict]
+
+
+async def _perform(
+    run: str, scenario: Scenario, directory: RunDir, connection: Connection, console: Console
+) -> bool:
+    from fdr.storage.gfal import GfalStorage
+
+    storage = GfalStorage(
+        threads=UPLOADS_AT_ONCE,
+        x509_cert_dir=connection.x509_cert_dir,
+        bearer_token=connection.bearer_token,
+    )
+    catalog = RucioCatalog(connection, scenario.limits.requests_per_second)
+    services = ServiceSampler(LakeHome(connection.embedded_home)) if connection.embedded_home else None
+    over = asyncio.Event()
+    shown: list[asyncio.Task[None]] = []
+
+    def begin_showing() -> None:
+        showing = live.show(directory.journal, planned(scenario), console, over)
+        shown.append(asyncio.create_task(showing))
+
+    rehearsal = Rehearsal(run, scenario, directory, connection, catalog, storage, services)
+    try:
+        return await rehearsal.carry_out(begin_showing)
+    finally:
+        over.set()
+        await asyncio.gather(*shown, return_exceptions=True)
+        await catalog.close()
+        await storage.close()
