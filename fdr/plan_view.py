@@ -1,4 +1,4 @@
-"""Show what a scenario would do: tables for people, JSON for scripts. Pure."""
+"""Show what a scenario would do: tables for people, JSON for scripts."""
 
 from __future__ import annotations
 

@@ -121,6 +121,8 @@ def _strict(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     kept = {key: _strict(value) for key, value in part.items() if (key, value) != ("default", None)}
+    if "patternProperties" in kept:
+        kept["additionalProperties"] = False
     choices = kept.get("anyOf")
     if choices and {"type": "null"} in choices:
         choices.remove({"type": "null"})

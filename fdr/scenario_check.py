@@ -7,8 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from fdr.model import Rse
 from fdr.scenario_lines import THE_KEY, Path
@@ -85,6 +93,16 @@ class Shape(BaseModel):
         if problems:
             raise failure(problems)
         return shape
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Tell editors too that exactly one of some keys is wanted."""
+        part = handler.resolve_ref_schema(handler(core_schema))
+        if cls.one_of:
+            part["oneOf"] = [{"required": [key]} for key in cls.one_of]
+        return part
 
     @classmethod
     def _key_problems(cls, value: dict[str, Any]) -> list[tuple[Path, str]]:

@@ -8,10 +8,13 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    GetJsonSchemaHandler,
     Tag,
     ValidationInfo,
     field_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from fdr import scenario_types as t
 from fdr.expression import matching
@@ -94,6 +97,28 @@ class SizeShape(Shape):
     uniform: UniformShape | None = None
     lognormal: LognormalShape | None = None
     buckets: Buckets | None = Field(None, description="Some sizes with weights")
+
+    @field_validator("buckets", mode="before")
+    @classmethod
+    def _no_size_twice(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            written: dict[int, str] = {}
+            for text in value:
+                try:
+                    same = written.setdefault(read_size(text), text)
+                except ValueError:
+                    continue  # said of the key itself
+                if same != text:
+                    raise ValueError(f"{text!r} is {same!r} again (write each size once)")
+        return value
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Tell editors that a plain size may stand here too."""
+        part = super().__get_pydantic_json_schema__(core_schema, handler)
+        return {"anyOf": [t.SIZE_SCHEMA, part]}
 
 
 def _plain_size(value: Any) -> Any:
