@@ -101,6 +101,29 @@ async def test_without_a_terminal_there_are_plain_lines(
     assert f" ended: files {run.files['CTA', 'ok'] * 3}/120 ok" in lines[-1]
 
 
+async def test_a_line_tells_when_the_run_does_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That injection is over stands in the log at once, not when the next line is due."""
+    monkeypatch.setattr(live, "REFRESH_S", 0.01)
+    monkeypatch.setattr(live, "LINE_EVERY_S", 3600.0)
+    run = make_up()
+    path = tmp_path / "journal.sqlite"
+    out = io.StringIO()
+    over = asyncio.Event()
+    journal = Journal.create(path, run.started)
+    task = asyncio.create_task(live.show(path, run.planned, Console(file=out, width=80), over))
+    for kind, phase in (("", "injecting"), ("injected", "following rules"), ("grace-over", "ending")):
+        journal.record(Note(BEGIN, kind))
+        async with asyncio.timeout(20):
+            while f" {phase}: " not in out.getvalue():
+                await asyncio.sleep(0.02)
+    over.set()
+    await task
+    await journal.close()
+    assert out.getvalue().count("\n") == 4
+
+
 async def test_on_a_terminal_every_experiment_has_its_bar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from fdr.report import words
 
@@ -27,6 +27,7 @@ PAGE_COLOURS = {
     TAIL: "var(--accent-soft)",
 }
 COLUMNS = 3
+TICKS_S = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 PANEL_INCHES = (3.0, 1.7)
 STYLE: Any = {  # matplotlib types the keys one by one
     "svg.hashsalt": "fdr",
@@ -70,10 +71,15 @@ def _timeline_panel(panel: Axes, name: str, counts: dict[str, list[int]], width_
     panel.set_title(name, loc="left", fontsize=9)
     panel.set_xlim(0, edges[-1])
     panel.set_ylim(bottom=0)
-    panel.xaxis.set_major_locator(MaxNLocator(3, integer=True, steps=[1, 2, 3, 6, 10]))
+    panel.xaxis.set_major_locator(MultipleLocator(_tick_s(edges[-1])))
     panel.xaxis.set_major_formatter(FuncFormatter(lambda at, _: words.duration(at) if at else "0"))
     panel.yaxis.set_major_locator(MaxNLocator(3, integer=True))
     panel.yaxis.set_major_formatter(FuncFormatter(lambda count, _: words.number(count)))
+
+
+def _tick_s(span_s: float) -> float:
+    """Return the least round time that is in the span four times at most."""
+    return next((step for step in TICKS_S if span_s <= 4 * step), span_s / 4)
 
 
 def phases(found: list[dict[str, Any]]) -> str:
