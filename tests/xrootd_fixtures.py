@@ -127,3 +127,12 @@ def sites() -> Iterator[tuple[Site, Site]]:
         home.chmod(0o755)
         with running_sites(home, {"ALPHA": "127.0.1.1", "BETA": "127.0.1.2"}) as made:
             yield made["ALPHA"], made["BETA"]
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """Listen at all loopback addresses and never say a word; yields the port."""
+    with socket.socket() as listening:
+        listening.bind(("0.0.0.0", 0))
+        listening.listen(50)
+        yield listening.getsockname()[1]

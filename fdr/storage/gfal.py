@@ -141,32 +141,39 @@ class GfalStorage:
 
     def _put(self, payload: Payload, url: str, overwrite: bool, timeout_s: float, context: Any) -> None:
         parameters = context.transfer_parameters()
-        parameters.overwrite = overwrite
         parameters.create_parent = True
         parameters.timeout = int(timeout_s) + 1
         parameters.set_checksum(self._gfal2.checksum_mode.target, "ADLER32", payload.adler32())
+        # XRootD would keep the checksum of a file that is written over within the second.
+        replaced = overwrite and self._remove(url, context)
         with self._source(payload) as source:
             try:
                 context.filecopy(parameters, source, url)
             except self._gfal2.GError as error:
-                raise self._failed_put(context, url, overwrite, error) from error
+                raise self._failed_put(url, replaced, error, context) from error
 
     def _source(self, payload: Payload) -> AbstractContextManager[str]:
         return memory_file(payload) if payload.size_bytes <= MEMORY_FILE_BYTES else self._large.offer(payload)
 
-    def _failed_put(self, context: Any, url: str, overwrite: bool, error: Any) -> LakeError:
-        reason, message = self._told(url, error)
-        if overwrite and reason not in {"connection-refused", "unknown-host"}:
-            return Unclear(reason, message)  # the file that was there may be gone
-        if reason in UNDONE:
-            return (Refused if self._is_removed(context, url) else Unclear)(reason, message)
-        return (Refused if was_never_begun(reason, error.message) else Unclear)(reason, message)
+    def _failed_put(self, url: str, replaced: bool, error: Any, context: Any) -> LakeError:
+        failure = self._ended(url, error)
+        if failure.reason in UNDONE:
+            try:
+                self._remove(url, context)
+            except LakeError:
+                return failure
+            failure = Refused(failure.reason, str(failure))
+        return Unclear(failure.reason, str(failure)) if replaced else failure
 
-    def _is_removed(self, context: Any, url: str) -> bool:
+    def _remove(self, url: str, context: Any) -> bool:
+        """Remove a file and tell whether there was one."""
         try:
             context.unlink(url)
         except self._gfal2.GError as error:
-            return reason_of(error.code, error.message) == "not-found"
+            failure = self._ended(url, error)
+            if failure.reason == "not-found":
+                return False
+            raise failure from error
         return True
 
     def _stat(self, url: str, with_checksum: bool, context: Any) -> Stat | None:
@@ -202,12 +209,15 @@ class GfalStorage:
         for url, error in zip(urls, context.unlink(list(urls)), strict=True):
             if error is None:
                 continue
-            reason, message = self._told(url, error)
-            if reason != "not-found":
-                failed[url] = (Refused if was_never_begun(reason, error.message) else Unclear)(
-                    reason, message
-                )
+            failure = self._ended(url, error)
+            if failure.reason != "not-found":
+                failed[url] = failure
         return failed
+
+    def _ended(self, url: str, error: Any) -> LakeError:
+        """Translate how something that changes a storage failed."""
+        reason, message = self._told(url, error)
+        return (Refused if was_never_begun(reason, error.message) else Unclear)(reason, message)
 
     def _told(self, url: str, error: Any) -> tuple[str, str]:
         return reason_of(error.code, error.message), f"{url}: {plain(error.message, self._bearer_token)}"
