@@ -166,8 +166,9 @@ def read_target(value: Any, info: ValidationInfo[Known]) -> str:
         if term.op and term.key not in {"rse", *known.rses, *attributes}:
             raise ValueError(f"no RSE has an attribute {term.key!r}{did_you_mean(term.key, attributes)}")
     if not matching(value, known.rses):
-        empty = next((str(term) for term in written if not term_matches(term, known.rses)), value)
-        raise ValueError(f"{value!r} matches no RSE of this scenario (look at {empty!r})")
+        empty = [str(term) for term in written if not term_matches(term, known.rses)]
+        hint = f", for {empty[0]!r} matches none" if empty and empty[0] != value else ""
+        raise ValueError(f"{value!r} matches no RSE of this scenario{hint} (write what some of rses have)")
     return value
 
 

@@ -58,10 +58,13 @@ def _put(root: dict[str, Any], path: tuple[str, ...], value: Any) -> Path:
             here[key] = {}
         here = here[key]
     key = _key(here, path[-1], reached)
-    if isinstance(here, list) and key == len(here):
-        here.append(value)
-    elif value is None:
+    is_new = key == len(here) if isinstance(here, list) else key not in here
+    if value is None and is_new:
+        raise ValueError("is not there to be taken back (write a value, or leave the option out)")
+    if value is None:
         del here[key]
+    elif isinstance(here, list) and is_new:
+        here.append(value)
     else:
         here[key] = value
     return (*reached, key)

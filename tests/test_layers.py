@@ -19,8 +19,8 @@ MUST_BE_PURE = """
 # What a pure module may import from outside: nothing here opens, connects, waits or reads a clock.
 WITHOUT_IO = """
     __future__ abc array bisect collections copy dataclasses datetime decimal difflib enum errno fnmatch
-    fractions functools hashlib heapq html itertools json math operator random re statistics string struct textwrap
-    types typing urllib.parse uuid zlib pydantic pydantic_core yaml
+    fractions functools hashlib heapq html itertools json math operator random re statistics string struct
+    textwrap types typing urllib.parse uuid zlib pydantic pydantic_core yaml
 """
 ACTS = {"open", "print", "input", "exec", "eval", "__import__", "breakpoint"}
 CLOCKS_AND_DICE = {"now", "utcnow", "today", "uuid1", "uuid4", "SystemRandom", "seed"}
