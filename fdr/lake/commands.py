@@ -39,7 +39,7 @@ def up(
         list[Path] | None, typer.Argument(metavar="[SCENARIO]...", help="Prepare the lake for these too.")
     ] = None,
     directory: Dir = None,
-    fts: Annotated[str | None, typer.Option(help="Use the FTS at this URL, not the stand-in.")] = None,
+    fts: Annotated[str | None, typer.Option(help="Use the FTS at this URL; stand-in goes back.")] = None,
     copy: Annotated[
         str | None, typer.Option(help="How the stand-in copies: third-party, or streamed (faster).")
     ] = None,

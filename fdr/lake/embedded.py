@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from fdr.lake.home import LakeHome
 
 FTS = "fts"
+STAND_IN = "stand-in"
 DEFAULT_COPY_MODE = COPY_MODES[0]
 
 
@@ -49,9 +50,9 @@ def up(
 ) -> None:
     """Bring the lake up and return when it really answers; nothing happens when it is up already.
 
-    ``fts_url`` names an FTS to use in place of the stand-in, ``copy_mode`` how the stand-in copies
-    ("third-party" or "streamed"); both are kept for the next time. Raises LakeUnusable, with the end of
-    the log of the service that failed, and leaves nothing running then.
+    ``fts_url`` names an FTS to use in place of the stand-in ("stand-in" goes back to it), ``copy_mode``
+    how the stand-in copies ("third-party" or "streamed"); both are kept for the next time. Raises
+    LakeUnusable, with the end of the log of the service that failed, and leaves nothing running then.
     """
     with home.lock():
         old = read_settings(home.settings_file)
@@ -65,6 +66,8 @@ def up(
         if left:
             say(f"ended {left} processes that an earlier lake here had left behind")
         settings = _settings(old, fts_url, copy_mode)
+        if settings.fts_url is not None and not readiness.fts_answers(settings):
+            raise LakeUnusable(f"{settings.fts_url}: no FTS answers there: name another one with --fts")
         write_settings(home.settings_file, settings)
         try:
             _start(home, settings, python, say)
@@ -116,15 +119,17 @@ def current_settings(home: LakeHome) -> Settings:
 
 def _settings(old: Settings | None, fts_url: str | None, copy_mode: str | None) -> Settings:
     if old is None:
-        return new_settings(copy_mode or DEFAULT_COPY_MODE, fts_url)
-    changed = replace(old, fts_url=fts_url or old.fts_url, copy_mode=copy_mode or old.copy_mode)
-    return with_free_ports(changed)
+        return new_settings(copy_mode or DEFAULT_COPY_MODE, None if fts_url == STAND_IN else fts_url)
+    return with_free_ports(_changed(old, fts_url, copy_mode))
+
+
+def _changed(old: Settings, fts_url: str | None, copy_mode: str | None) -> Settings:
+    fts = {None: old.fts_url, STAND_IN: None}.get(fts_url, fts_url)
+    return replace(old, fts_url=fts, copy_mode=copy_mode or old.copy_mode)
 
 
 def _refuse_change(old: Settings | None, fts_url: str | None, copy_mode: str | None) -> None:
-    if old is None:
-        return
-    if (fts_url and fts_url != old.fts_url) or (copy_mode and copy_mode != old.copy_mode):
+    if old is not None and _changed(old, fts_url, copy_mode) != old:
         raise UsageError("the lake is up with another FTS or copy mode: run 'fdr lake down' first")
 
 
@@ -153,11 +158,9 @@ def _start(home: LakeHome, settings: Settings, python: Path, say: Callable[[str]
     wait(SERVER, lambda: readiness.rucio_answers(settings))
     say("waiting for the broker")
     wait(broker.NAME, lambda: broker.is_ready(settings))
-    say("waiting for the FTS")
     if settings.fts_url is None:
+        say("waiting for the FTS")
         wait(FTS, lambda: readiness.fts_answers(settings))
-    elif not readiness.fts_answers(settings):
-        raise LakeUnusable(f"{settings.fts_url}: no FTS answers there: name another one with --fts")
     storages.wait(home, settings, settings.sites.values(), say)
     restore_endpoints(home, settings)
     say("waiting for the daemons")

@@ -119,10 +119,7 @@ class LakeHome:
                 part.mkdir(exist_ok=True)
                 part.chmod(mode)
         except OSError as error:
-            raise LakeUnusable(
-                f"{self.directory}: the lake cannot be kept here: {error.strerror}: name another directory "
-                "with --dir or FDR_LAKE_DIR"
-            ) from error
+            raise self._not_here(error) from error
         self._check_traversable()
 
     def remove(self) -> None:
@@ -139,8 +136,12 @@ class LakeHome:
     def lock(self) -> Iterator[None]:
         """Hold the lake for one change at a time. Raises LakeUnusable when another process holds it."""
         self._check_path()
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        with self.lock_file.open("w") as file:
+        try:
+            self.directory.parent.mkdir(parents=True, exist_ok=True)
+            file = self.lock_file.open("w")
+        except OSError as error:
+            raise self._not_here(error) from error
+        with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -148,6 +149,12 @@ class LakeHome:
                     f"{self.directory}: another fdr is changing this lake: wait until it has ended"
                 ) from error
             yield
+
+    def _not_here(self, error: OSError) -> LakeUnusable:
+        return LakeUnusable(
+            f"{self.directory}: the lake cannot be kept here: {error.strerror}: name another directory with "
+            "--dir or FDR_LAKE_DIR"
+        )
 
     def _check_path(self) -> None:
         text = str(self.directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
@@ -57,6 +58,21 @@ def install(say: Callable[[str], None]) -> Path:
     if is_installed():
         return lake_python()
     gfal2 = _gfal2_module()
+    try:
+        environment.parent.mkdir(parents=True, exist_ok=True)
+        lock = environment.with_name(environment.name + ".lock").open("w")
+    except OSError as error:
+        raise LakeUnusable(
+            f"{environment.parent}: cannot be written: {error.strerror}: name another place in FDR_LAKE_VENV"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # somebody else may be at it: then it is there afterwards
+        if not is_installed():
+            _make(environment, gfal2, say)
+    return lake_python()
+
+
+def _make(environment: Path, gfal2: Path, say: Callable[[str], None]) -> None:
     if environment.exists():
         if not (environment / "pyvenv.cfg").exists():
             raise LakeUnusable(
@@ -64,18 +80,11 @@ def install(say: Callable[[str], None]) -> Path:
             )
         shutil.rmtree(environment)
     say(f"installing the lake's software in {environment} (about a minute, once)")
-    try:
-        environment.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LakeUnusable(
-            f"{environment.parent}: cannot be made: {error.strerror}: name another place in FDR_LAKE_VENV"
-        ) from error
     _run([str(_base_python()), "-m", "venv", str(environment)], "making a virtual environment")
     pip = [str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input"]
     _run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)], "installing the lake's Python packages")
     _link(gfal2, environment)
     (environment / COMPLETE).touch()
-    return lake_python()
 
 
 def _base_python() -> Path:

@@ -101,6 +101,7 @@ def _serve() -> None:
                 "graceful_timeout": 3,
                 "keepalive": 30,
                 "control_socket_disable": True,
+                "limit_request_line": 8190,  # as Apache's, behind which Rucio usually runs
                 "worker_tmp_dir": os.environ.get("FDR_RUN"),
                 "proc_name": SERVER,
                 "post_fork": lambda _server, _worker: _forget_database_connections(),
