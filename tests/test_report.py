@@ -257,6 +257,14 @@ def test_the_page_shows_what_its_reader_came_for() -> None:
     assert ">Failed<" in text
 
 
+def test_the_summary_is_readable_on_a_terminal_that_knows_ascii_only() -> None:
+    """Where a locale has no dashes and lines, the summary is still printed."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    print_summary(report_of(make_up(trouble=0.3)), Console(file=out, width=80))
+    out.seek(0)
+    assert "Verdict: " in out.read()
+
+
 @pytest.mark.parametrize("scale", [1, 1_000_000])
 def test_the_summary_fits_eighty_columns(scale: int) -> None:
     """With a day's numbers and long names the summary keeps to 80 columns and cuts no number off."""

@@ -74,4 +74,4 @@ def countable(reason: str) -> str:
 
 def shortened(text: str, length: int) -> str:
     """Return the text, cut with an ellipsis if it is longer than so many characters."""
-    return text if len(text) <= length else text[: length - 1] + "…"
+    return text if len(text) <= length else text[: length - 3] + "..."

@@ -10,7 +10,7 @@ from fdr.units import format_duration, format_size
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NOTHING = "\N{EN DASH}"
+NOTHING = "-"  # ASCII: a terminal may know no more
 
 PHASES = {
     "upload.lateness": "start of a file after it was due",
