@@ -65,10 +65,10 @@ def share(part: float, whole: float) -> str:
     if whole == 0:
         return NOTHING
     percent = 100 * part / whole
-    if part < whole:
-        percent = min(percent, 99.9)
-    if part > 0:
-        percent = max(percent, 0.1)
+    if 0 < percent < 0.1:
+        return "<0.1 %"
+    if 99.9 < percent < 100:
+        return ">99.9 %"
     return f"{percent:.0f} %" if percent in {0, 100} else f"{percent:.1f} %"
 
 
