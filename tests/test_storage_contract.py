@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
 from fdr.errors import LakeError, Refused, Unclear
+from fdr.lake.xrootd import XrootdPorts
 from fdr.payload import MEMORY_FILE_BYTES, Payload
 from fdr.storage.base import Entry, Stat, Storage
 from fdr.storage.gfal import GfalStorage
@@ -59,7 +60,7 @@ async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     certificates = site.certificates.ca_dir
     storage = GfalStorage(4, certificates, "any token", timeout_s=TIMEOUT_S, loopback_only=True)
     with silent_server() as port:
-        hung = Site(site.rse, "127.0.1.9", type(site.ports)(port, port), site.directory, site.certificates)
+        hung = replace(site, host="127.0.1.9", ports=XrootdPorts(port, port))
         url = site.url(request.param, f"contract/{number}")
         yield Place(storage, url, site.url(request.param, "read-only"), hung.url(request.param, ""))
         await storage.close()

@@ -36,6 +36,7 @@ class Site:
     ports: XrootdPorts
     directory: Path
     certificates: Certificates
+    process: subprocess.Popen[bytes]
 
     @property
     def files(self) -> Path:
@@ -103,19 +104,17 @@ def running_sites(home: Path, rses: dict[str, str]) -> Iterator[dict[str, Site]]
     """Run one server for each RSE at its address; all end with the block."""
     certificates = make_certificates(home / "certificates", host_key_owner=xrootd_user())
     storage = home / "storage"
-    ports = free_ports(2 * len(rses))
-    sites = {
-        rse: Site(rse, host, XrootdPorts(ports[2 * i], ports[2 * i + 1]), storage, certificates)
-        for i, (rse, host) in enumerate(rses.items())
-    }
+    sites: dict[str, Site] = {}
     with ExitStack() as servers:
-        for site in sites.values():
-            arguments = (site.rse, site.directory, site.ports, site.certificates)
-            write_xrootd(*arguments)
-            log = storage / f"{site.rse}.log"
-            process = servers.enter_context(running(xrootd_service(*arguments), log))
-            await_port(process, site.host, site.ports.root, log)
-            await_port(process, site.host, site.ports.http, log)
+        for rse, host in rses.items():
+            ports = XrootdPorts(*free_ports(2))
+            write_xrootd(rse, storage, ports, certificates)
+            log = storage / f"{rse}.log"
+            service = xrootd_service(rse, storage, ports, certificates)
+            process = servers.enter_context(running(service, log))
+            sites[rse] = Site(rse, host, ports, storage, certificates, process)
+            await_port(process, host, ports.root, log)
+            await_port(process, host, ports.http, log)
         yield sites
 
 

@@ -6,7 +6,6 @@ import asyncio
 import stat
 import threading
 from collections import defaultdict
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,8 +15,9 @@ from fdr.errors import LakeError, Refused, Unclear
 from fdr.payload import MEMORY_FILE_BYTES, Payload, memory_file
 from fdr.storage.base import Entry, Stat
 from fdr.storage.gfal_context import gfal_context, gfal_environment, load_gfal2
-from fdr.storage.gfal_errors import plain, reason_of, was_never_begun
+from fdr.storage.gfal_errors import NO_CONNECTION, plain, reason_of, was_never_begun
 from fdr.storage.served import PayloadServer
+from fdr.storage.threads import StorageThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,6 @@ THREADS = 16
 TIMEOUT_S = 60.0
 SLOWEST_BYTES_PER_S = 1_000_000  # a put may take its size at this pace longer
 DELETED_PER_CALL = 100
-CLOSE_WITHIN_S = 5.0
 CHECK_BYTES = 64
 UNDONE = frozenset({"checksum", "no-space"})  # what these leave behind is removed
 
@@ -62,11 +61,10 @@ class GfalStorage:
         ``loopback_only``.
         """
         self._gfal2 = load_gfal2(gfal_environment(timeout_s, x509_cert_dir, loopback_only=loopback_only))
-        self._threads = threads
+        self._threads = StorageThreads(threads)
         self._bearer_token = bearer_token
         self._timeout_s = timeout_s
-        self._pools: dict[str, ThreadPoolExecutor] = {}
-        self._under_way: set[Future[Any]] = set()
+        self._reached: set[str] = set()  # storages that answered, and have not broken off since
         self._of_thread = threading.local()
         self._large = PayloadServer()
 
@@ -99,30 +97,13 @@ class GfalStorage:
 
     async def close(self) -> None:
         """Wait a few seconds for calls under way, then abandon them."""
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
-        under_way = [asyncio.wrap_future(future) for future in self._under_way]
-        if under_way:
-            await asyncio.wait(under_way, timeout=CLOSE_WITHIN_S)
+        await self._threads.close()
         self._large.close()
 
     # --- the door to the threads ------------------------------------------------------------------
 
     async def _call(self, url: str, within_s: float, deed: Callable[[Any], T]) -> T:
-        """Carry out a deed on a thread of the storage's own; raises Unclear when it does not end in time."""
-        storage = _storage_of(url)
-        if storage not in self._pools:
-            self._pools[storage] = ThreadPoolExecutor(self._threads, thread_name_prefix=f"gfal-{storage}")
-        future: Future[T] = self._pools[storage].submit(lambda: deed(self._context()))
-        self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), within_s)
-        except TimeoutError as error:
-            if future.cancel():
-                message = f"{url}: no thread was free in {within_s:g} s: the storage is slow, or hangs"
-                raise Refused("busy", message) from error
-            raise Unclear("timeout", f"{url}: no answer in {within_s:g} s") from error
+        return await self._threads.call(_storage_of(url), within_s, lambda: deed(self._context()))
 
     async def _ask(self, url: str, question: Callable[[Any], T]) -> T:
         """Ask what changes nothing, so that every failure is a refusal."""
@@ -134,7 +115,10 @@ class GfalStorage:
     def _context(self) -> Any:
         """Return this thread's own gfal2 context."""
         if not hasattr(self._of_thread, "context"):
-            self._of_thread.context = gfal_context(self._gfal2, self._timeout_s, self._bearer_token)
+            context = gfal_context(self._gfal2, self._timeout_s, self._bearer_token)
+            # or a storage would be asked to pull large payloads from its own loopback
+            context.set_opt_boolean("HTTP PLUGIN", "ENABLE_REMOTE_COPY", False)
+            self._of_thread.context = context
         return self._of_thread.context
 
     # --- on a thread ------------------------------------------------------------------------------
@@ -144,6 +128,7 @@ class GfalStorage:
         parameters.create_parent = True
         parameters.timeout = int(timeout_s) + 1
         parameters.set_checksum(self._gfal2.checksum_mode.target, "ADLER32", payload.adler32())
+        self._check_connection(url, context)
         # XRootD would keep the checksum of a file that is written over within the second.
         replaced = overwrite and self._remove(url, context)
         with self._source(payload) as source:
@@ -152,11 +137,28 @@ class GfalStorage:
             except self._gfal2.GError as error:
                 raise self._failed_put(url, replaced, error, context) from error
 
+    def _check_connection(self, url: str, context: Any) -> None:
+        """Refuse what cannot have an effect, for a storage that was not reached before or broke off.
+
+        From a put's failure alone, a server that is down cannot be told from one that died half way.
+        """
+        if _storage_of(url) in self._reached:
+            return
+        try:
+            context.stat(url)
+        except self._gfal2.GError as error:
+            reason, message = self._told(url, error)
+            if reason in NO_CONNECTION:
+                raise Refused(reason, message) from error
+        self._reached.add(_storage_of(url))
+
     def _source(self, payload: Payload) -> AbstractContextManager[str]:
         return memory_file(payload) if payload.size_bytes <= MEMORY_FILE_BYTES else self._large.offer(payload)
 
     def _failed_put(self, url: str, replaced: bool, error: Any, context: Any) -> LakeError:
         failure = self._ended(url, error)
+        if failure.reason in NO_CONNECTION:
+            self._reached.discard(_storage_of(url))
         if failure.reason in UNDONE:
             try:
                 self._remove(url, context)

@@ -24,6 +24,7 @@ REASON_OF_PHRASE = (
     (re.compile(r"timed out|operation expired|timeout", re.IGNORECASE), "timeout"),
     (re.compile(r"ssl handshake failed|certificate|\btls\b", re.IGNORECASE), "tls"),
     (re.compile(r"could not connect to server|connection refused", re.IGNORECASE), "connection-refused"),
+    (re.compile(r"connection reset|broken pipe|socket error", re.IGNORECASE), "communication"),
     (re.compile(r"invalid address|domain name resolution", re.IGNORECASE), "unknown-host"),
     (re.compile(r"no space|quota", re.IGNORECASE), "no-space"),
     (re.compile(r"not a directory", re.IGNORECASE), "not-a-directory"),
@@ -53,10 +54,10 @@ REASON_OF_CODE = {
     errno.ECANCELED: "cancelled",
     errno.EIO: "io",
 }
-# A put that failed for one of these was never begun, whatever the protocol.
+# A put that failed for one of these was never begun. Not among them: a refused connection, which a server
+# that dies during a put ends in too, leaving half a file.
 REFUSALS = frozenset(
     {
-        "connection-refused",
         "exists",
         "is-a-directory",
         "not-a-directory",
@@ -65,12 +66,15 @@ REFUSALS = frozenset(
         "permission",
         "tls",
         "unknown-host",
-        "unreachable",
     }
 )
+NO_CONNECTION = frozenset({"communication", "connection-refused", "unknown-host", "unreachable"})
 BEFORE_SENDING = ("SOURCE", "DESTINATION EXISTS", "DESTINATION OVERWRITE", "DESTINATION MAKE_PARENT")
-AFTER_SENDING = "DESTINATION CHECKSUM"
-SECRET = re.compile(r"(?i)(bearer\s+|authz=|access_token=|signature=|authorization:\s*)[^\s&\"',)]+")
+AFTER_SENDING = ("DESTINATION CHECKSUM", "Could not get the destination checksum", "Failed while writing")
+SHORTEST_SECRET = 12  # a shorter token is no secret, and would be found in the middle of words
+SECRET = re.compile(
+    r"(authorization:\s*(?:\w+\s+)?|bearer\s+|authz=|access_token=|signature=)[^\s&\"',)]+", re.IGNORECASE
+)
 LONGEST_MESSAGE = 300
 
 
@@ -100,7 +104,7 @@ def was_never_begun(reason: str, message: str) -> bool:
 def plain(message: str, secret: str | None = None) -> str:
     """Return a message for people: one line, of bounded length, without tokens."""
     text = message.replace("\\x00", "").replace("\x00", "").replace("\\n", " ")
-    if secret:
+    if secret and len(secret) >= SHORTEST_SECRET:
         text = text.replace(secret, "…")
     text = SECRET.sub(r"\1…", text)
     return " ".join(text.split())[:LONGEST_MESSAGE]
