@@ -8,7 +8,10 @@ import signal
 import socket
 import sys
 import threading
+from functools import partial
 from typing import Any
+
+from fdr.lake.keeper.frames import FrameBuffer
 
 # Daemon name -> module under rucio.daemons, and the arguments of its run(). The pauses are those of a
 # rehearsal that lasts a minute: a production lake sleeps ten to six hundred seconds instead.
@@ -33,12 +36,17 @@ SERVER_APPLICATION = "rucio.web.rest.flaskapi.v1.main"
 BOOTSTRAP = "bootstrap"
 BROKER = "broker"
 BROKER_HOST_HEADER = "fdr-lake"
+# A daemon of the conveyor that could not finish with a request, say since the judge held its rule, leaves it
+# alone for so long. Rucio's own value is ten minutes.
+TRY_AGAIN_S = 2
 
 
 def load() -> None:
     """Import everything once, before the first fork. Raises RuntimeError if that left a thread."""
     common: Any = importlib.import_module("rucio.daemons.common")
     common.db_workqueue = _without_partition_wait(common.db_workqueue)
+    requests: Any = importlib.import_module("rucio.core.request")
+    requests.get_and_mark_next = partial(requests.get_and_mark_next, processed_at_delay=TRY_AGAIN_S)
     for module, _ in DAEMONS.values():
         importlib.import_module(f"rucio.daemons.{module}")
     for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
@@ -123,6 +131,9 @@ def _broker() -> None:
     """
     socket.getfqdn = lambda name="": BROKER_HOST_HEADER
     start = importlib.import_module("coilmq.start")
+    socket_server: Any = importlib.import_module("coilmq.server.socket_server")
+    frame = importlib.import_module("coilmq.util.frames").Frame
+    socket_server.FrameBuffer = partial(FrameBuffer, frame)
     start.ThreadedStompServer.daemon_threads = True  # a client that stays must not keep the broker
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     start._main(config=os.environ["FDR_BROKER_CFG"])
