@@ -42,7 +42,9 @@ def test_the_log_of_the_service_that_failed_is_shown(home: LakeHome) -> None:
         for path in (home.postgres, cluster):
             shutil.chown(path, "postgres")
     cluster.chmod(0o700)
-    with pytest.raises(LakeUnusable, match=r"postgres has ended.*could not access the server configuration") as failed:
+    with pytest.raises(
+        LakeUnusable, match=r"(?s)postgres has ended.*could not access the server configuration"
+    ) as failed:
         embedded.up(home)
     settings = read_settings(home.settings_file)
     assert settings is not None
