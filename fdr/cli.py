@@ -152,8 +152,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except FdrError as error:
-        for line in str(error).splitlines():
-            print(f"fdr: {line}", file=sys.stderr)
+        print(f"fdr: {error}", file=sys.stderr)
         code = error.exit_code
     except click.exceptions.Exit as error:
         code = error.exit_code
