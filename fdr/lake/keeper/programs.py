@@ -36,8 +36,8 @@ SERVER_APPLICATION = "rucio.web.rest.flaskapi.v1.main"
 BOOTSTRAP = "bootstrap"
 BROKER = "broker"
 BROKER_HOST_HEADER = "fdr-lake"
-# A daemon of the conveyor that could not finish with a request, say since the judge held its rule, leaves it
-# alone for so long. Rucio's own value is ten minutes.
+# A daemon that met a row which another one held leaves it alone for so long. Rucio's conveyor waits ten minutes,
+# its judge and undertaker one to forty: on a production lake nobody notices, in a rehearsal of a minute all do.
 TRY_AGAIN_S = 2
 
 
@@ -48,7 +48,9 @@ def load() -> None:
     requests: Any = importlib.import_module("rucio.core.request")
     requests.get_and_mark_next = partial(requests.get_and_mark_next, processed_at_delay=TRY_AGAIN_S)
     for module, _ in DAEMONS.values():
-        importlib.import_module(f"rucio.daemons.{module}")
+        daemon = importlib.import_module(f"rucio.daemons.{module}")
+        if hasattr(daemon, "randint"):  # draws such a pause, and nothing else
+            daemon.randint = lambda _least, _most: TRY_AGAIN_S
     for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
         importlib.import_module(module)
     _forget_database_connections()
