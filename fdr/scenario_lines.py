@@ -16,6 +16,7 @@ MOST_CHARACTERS = 1_000_000
 MOST_VALUES = 100_000  # aliases count each time they are used, or ten lines could stand for a billion
 DEEPEST = 40
 LONGEST_NUMBER = 40
+LONGEST_PROBLEM = 1000
 
 TAG = "tag:yaml.org,2002:"
 # YAML 1.2's plain values, and 1_000 for numbers. YAML 1.1, PyYAML's own, would read NO (Norway) as false,
@@ -88,8 +89,8 @@ class Document:
         length, place = self._placed(path)
         where = dotted(path[:-1] if is_key else path)
         if not where or (place.startswith("--set ") and length == len(path)):
-            return f"{place}: {problem.message}"
-        return f"{place}: {where}: {problem.message}"
+            return _one_line(f"{place}: {problem.message}")
+        return _one_line(f"{place}: {where}: {problem.message}")
 
 
 def dotted(path: Path) -> str:
@@ -208,6 +209,12 @@ class _Reader:
 
     def _problem(self, path: Path, message: str) -> None:
         self._document.problems.append(Problem(path, message))
+
+
+def _one_line(text: str) -> str:
+    """Return a problem as one line of what a terminal shows, whatever the author's words hold."""
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return plain if len(plain) <= LONGEST_PROBLEM else plain[: LONGEST_PROBLEM - 1] + "…"
 
 
 def _explained(error: yaml.MarkedYAMLError) -> str:

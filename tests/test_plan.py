@@ -4,6 +4,7 @@ import dataclasses
 import tracemalloc
 from collections import Counter, defaultdict
 from itertools import islice
+from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
@@ -190,6 +191,23 @@ def test_another_choice_of_size_shifts_no_due_time_and_no_target(scenario):
         for name, part in scenario.experiments.items()
     }
     assert but_for_size(dataclasses.replace(scenario, experiments=resized)) == but_for_size(scenario)
+
+
+def test_every_decision_has_a_stream_of_its_own():
+    """Twin experiments act at other moments, with other sizes and RSEs, and an RSE says nothing of a size."""
+    twin = {**SMALL["experiments"]["CTA"], "inject": {**SMALL["experiments"]["CTA"]["inject"], "files": 2000}}
+    scenario = load_value(small(experiments={"ONE": twin, "OTHER": {**twin, "scope": "other"}}))
+    uploads = defaultdict(list)
+    for action in plan(scenario):
+        if action.kind is Kind.UPLOAD:
+            uploads[action.experiment].append(action)
+    for field in ("due_s", "size_bytes", "rse"):
+        one, other = ([getattr(action, field) for action in uploads[name]] for name in ("ONE", "OTHER"))
+        assert sum(a == b for a, b in zip(one, other, strict=True)) < (1200 if field == "rse" else 20)
+    by_rse = defaultdict(list)
+    for action in uploads["ONE"]:
+        by_rse[action.rse].append(action.size_bytes)
+    assert [fmean(sizes) for sizes in by_rse.values()] == pytest.approx([5000, 5000], rel=0.06)
 
 
 CHANGES = {

@@ -252,6 +252,15 @@ def test_what_yaml_allows_and_a_scenario_does_not_is_told(line, problem):
     assert any(re.match(problem.format(last=last), one) for one in found), found
 
 
+def test_a_problem_is_one_printable_line_whatever_the_words():
+    """Line ends, escapes and books in an author's words do not reach the terminal."""
+    value = small(**{"rses__C__attributes": {"a\nb": 1, "\x1b[31m": 1}, "name": "x" * 5000})
+    value["experiments"]["CTA"]["inject"]["name"] = "{a\nb" + "c" * 3000 + "}"
+    for problem in problems_of(value):
+        assert problem.isprintable()
+        assert len(problem) <= 1000
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path):
     """A missing file, a directory and a strange name are told in a line."""
     for path, what in (
@@ -379,7 +388,7 @@ def read_or_refused(text, **changes):
         assert isinstance(scenario, Scenario)
         return scenario
     assert problems
-    assert all(problem and "\n" not in problem for problem in problems), problems
+    assert all(problem and problem.isprintable() for problem in problems), problems
     return None
 
 
