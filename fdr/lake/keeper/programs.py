@@ -36,8 +36,9 @@ SERVER_APPLICATION = "rucio.web.rest.flaskapi.v1.main"
 BOOTSTRAP = "bootstrap"
 BROKER = "broker"
 BROKER_HOST_HEADER = "fdr-lake"
-# A daemon that met a row which another one held leaves it alone for so long. Rucio's conveyor waits ten minutes,
-# its judge and undertaker one to forty: on a production lake nobody notices, in a rehearsal of a minute all do.
+# A daemon that met a row which another one held leaves it alone for so long. Rucio's conveyor waits ten
+# minutes, its judge and undertaker one to forty: on a production lake nobody notices, in a rehearsal of a
+# minute everybody does.
 TRY_AGAIN_S = 2
 
 
