@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING, Any
 
 from fdr.connection import read_connection
 from fdr.lake.rucio_admin import RucioAdmin, WantedRse
-from fdr.lake.settings import PREFIXES
+from fdr.lake.settings import LOOPBACK, PREFIXES
 from fdr.rucio_door import RucioDoor
 
 if TYPE_CHECKING:
@@ -45,10 +46,20 @@ def protocols(site: Site) -> tuple[Mapping[str, Any], ...]:
     return tuple(rows)
 
 
+def bypass_proxies() -> None:
+    """Let this process reach the lake directly, whatever proxy its environment names for the rest."""
+    for name in ("no_proxy", "NO_PROXY"):
+        known = os.environ.get(name, "").split(",")
+        if LOOPBACK not in known:
+            os.environ[name] = ",".join(filter(None, [*known, LOOPBACK]))
+
+
 def administer(
     connection: Connection, prepare: Callable[[RucioAdmin], Coroutine[Any, Any, list[str]]]
 ) -> list[str]:
     """Run changes to Rucio as the account of the connection, and return what was done."""
+    if connection.embedded_home is not None:
+        bypass_proxies()
     door = RucioDoor(connection)
     try:
         return asyncio.run(prepare(RucioAdmin(door, connection.account)))

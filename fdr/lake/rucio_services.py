@@ -124,7 +124,14 @@ def write_server_cfg(home: LakeHome, settings: Settings, site_packages: Path) ->
                 "nonssl_port": port,
                 "destination": broker.EVENTS,
             },
-            "trace": {**address, "port": port, "topic": broker.TRACES, "tracedir": str(traces)},
+            "trace": {
+                **address,
+                "port": port,
+                "topic": broker.TRACES,
+                "tracedir": str(traces),
+                "maxbytes": "10000000",
+                "backupCount": "1",
+            },
         },
     )
 

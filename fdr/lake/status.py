@@ -50,10 +50,9 @@ def status(home: LakeHome) -> list[ServiceStatus]:
     now = time.time()
     trees = _Trees()
     pid = keeper.pid()
-    # the keeper's children are the other services
-    found = [
-        _status(KEEPER, "RUNNING", pid, trees.alone(pid), 0, now - _started(home), "", counts_dead=False)
-    ]
+    tree = trees.alone(pid)  # its children are the other services
+    uptime = now - tree[0].create_time() if tree else 0.0
+    found = [_status(KEEPER, "RUNNING", pid, tree, 0, uptime, "", counts_dead=False)]
     for process in sorted(known.values(), key=lambda process: process.name):
         if process.name == BOOTSTRAP:
             continue
@@ -136,10 +135,6 @@ def _memory(process: psutil.Process) -> int:
         return int(process.memory_full_info().pss)
     except psutil.AccessDenied:
         return int(process.memory_info().rss)
-
-
-def _started(home: LakeHome) -> float:
-    return (home.run / "keeper.pid").stat().st_mtime
 
 
 def _restarts(home: LakeHome) -> dict[str, int]:

@@ -49,6 +49,8 @@ def write_keeper_configuration(home: LakeHome, services: Iterable[Service], once
         "chmod=0700",
         "[supervisord]",
         f"logfile={home.logs}/{KEEPER}.log",
+        f"logfile_maxbytes={LOG_BYTES}",
+        "logfile_backups=1",
         f"pidfile={home.run}/{KEEPER}.pid",
         f"childlogdir={home.logs}",
         f"directory={home.directory}",

@@ -69,16 +69,16 @@ class KeeperOptions(ServerOptions):  # type: ignore[misc]  # supervisor has no t
 
     def execve(self, filename: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
         """Become the program, in a child that dies with its keeper. Never returns."""
-        die_with_parent(getattr(signal, env.get("FDR_STOP_SIGNAL", "SIGTERM")))
+        die_with(self.keeper_pid, getattr(signal, env.get("FDR_STOP_SIGNAL", "SIGTERM")))
         if not argv[0].startswith(PREFIX):
             super().execve(filename, argv, env)
         become(argv[0].removeprefix(PREFIX), env)
 
 
-def die_with_parent(stop_signal: int) -> None:
-    """Ask Linux to end this process when the keeper dies, however it dies."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0) == 0 and os.getppid() == 1:
+def die_with(parent: int, stop_signal: int) -> None:
+    """Ask Linux to end this process when its parent dies, however it dies."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked
         os._exit(1)
 
 
@@ -120,6 +120,7 @@ def main() -> None:
     programs.load()
     options = KeeperOptions()
     options.realize(sys.argv[1:], doc=__doc__)
+    options.keeper_pid = os.getpid()
     options.first = True
     options.test = False
     with contextlib.suppress(asyncore.ExitNow):
