@@ -49,7 +49,7 @@ def load() -> None:
     requests: Any = importlib.import_module("rucio.core.request")
     requests.get_and_mark_next = partial(requests.get_and_mark_next, processed_at_delay=TRY_AGAIN_S)
     for module, _ in DAEMONS.values():
-        daemon = importlib.import_module(f"rucio.daemons.{module}")
+        daemon: Any = importlib.import_module(f"rucio.daemons.{module}")
         if hasattr(daemon, "randint"):  # draws such a pause, and nothing else
             daemon.randint = lambda _least, _most: TRY_AGAIN_S
     for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
