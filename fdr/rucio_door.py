@@ -103,15 +103,19 @@ class RucioDoor:
 
 
 # What leaves it open whether the server acted: it, or something before it, broke off.
-UNSURE = {"server-connection", "database", "service-unavailable", "resource-temporary-unavailable"}
+UNSURE = {"database", "service-unavailable", "resource-temporary-unavailable"}
 UNAUTHENTICATED = {"cannot-authenticate", "missing-client-parameter", "account-not-found"}
 
 
 def _translate(account: str, error: Exception) -> LakeError:
     """Turn a Rucio exception into ours; its class, in kebab case, is the countable reason."""
+    from rucio.common.exception import ServerConnectionException
+
     name = re.sub(r"Exception$", "", type(error).__name__)
     reason = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower() or "rucio"
     message = _first_line(error)
+    if isinstance(error, ServerConnectionException):
+        return Unclear("server-connection", "Rucio cannot be reached: the connection was refused or broke")
     if reason in UNAUTHENTICATED:
         return Refused("unauthenticated", f"Rucio does not let {account} in: {message}")
     if reason in UNSURE or reason == "rucio":

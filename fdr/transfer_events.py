@@ -19,6 +19,7 @@ from fdr.journal import Journal, JournalFailed
 from fdr.model import Did, Note, TransferSeen
 
 HEARTBEAT_MS = 20_000
+ANSWER_WITHIN_S = 10
 # Rucio's request states that end a request; done is the good one.
 FAILED_EVENTS = {
     "transfer-failed",
@@ -44,13 +45,14 @@ class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.p
         self._clock = clock
         self._journal: Journal | None = None
         self._leaving = threading.Event()
+        self._is_subscribed = threading.Event()
         logging.getLogger("stomp.py").setLevel(logging.CRITICAL)
         self._connection = stomp.StompConnection12(
             host_and_ports=[(broker.host, broker.port)],
             vhost=broker.virtual_host,
             heartbeats=(HEARTBEAT_MS, HEARTBEAT_MS),
             reconnect_attempts_max=3,
-            timeout=10,
+            timeout=ANSWER_WITHIN_S,
         )
         if broker.use_tls:
             self._connection.set_ssl(for_hosts=[(broker.host, broker.port)])
@@ -78,6 +80,10 @@ class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.p
         if self._journal is not None:
             with suppress(JournalFailed):
                 self._journal.record(event)
+
+    def on_receipt(self, frame: Any) -> None:
+        """Know that the broker will send what comes from now on."""
+        self._is_subscribed.set()
 
     def on_message(self, frame: Any) -> None:
         """Take one event."""
@@ -107,11 +113,14 @@ class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.p
         broker = self._broker
         try:
             self._connection.connect(broker.user, broker.password, wait=True)
-            self._connection.subscribe(destination=broker.topic, id="fdr", ack="auto")
+            self._is_subscribed.clear()
+            self._connection.subscribe(broker.topic, id="fdr", ack="auto", headers={"receipt": "fdr"})
         except (stomp.exception.StompException, OSError) as error:
             raise LakeUnusable(
                 f"the event broker {broker.host}:{broker.port} cannot be used: {type(error).__name__}"
             ) from error
+        if not self._is_subscribed.wait(ANSWER_WITHIN_S):
+            raise LakeUnusable(f"the event broker {broker.host}:{broker.port} does not answer")
 
 
 def transfer_seen(event: dict[str, Any], at: float) -> TransferSeen | None:

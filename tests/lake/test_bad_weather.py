@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def foreign_cfg(lake: LakeHome, path: Path, **client: str) -> Path:
         ([], {"password": "s3cret-wrong"}, "does not let cta in"),
         (["--set", "rses.MARS={quota: 1 TB}"], {}, "RSE MARS: Rucio does not know it"),
         (["--set", "experiments.CTA.scope=nobodys"], {}, "the scope nobodys does not exist"),
-        (["--set", "experiments.CTA.scope=ska_fdr"], {}, "the scope ska_fdr is not cta's"),
+        (["--set", "experiments.CTA.scope=fdr_probe"], {}, "the scope fdr_probe is not cta's"),
         (["--set", "experiments.CTA.account=nobody"], {}, "does not let nobody in"),
     ],
 )
@@ -62,8 +63,8 @@ def test_a_lake_that_cannot_carry_the_scenario_is_refused_before_anything_is_inj
     assert done.returncode == 5, done.stdout
     assert said in " ".join(done.stdout.split())
     assert "Traceback" not in done.stdout
-    secrets = {"s3cret-wrong", *current_settings(lake).account_passwords.values()}
-    assert not [secret for secret in secrets if secret in done.stdout]
+    hidden = {"s3cret-wrong", *current_settings(lake).account_passwords.values()}
+    assert not [secret for secret in hidden if secret in done.stdout]
     assert not RunDir(tmp_path / "run").journal.exists()
 
 
@@ -113,8 +114,9 @@ def refusing(directory: Path) -> Iterator[None]:
 
 def test_a_storage_that_refuses_files_costs_only_those(lake: LakeHome, tmp_path: Path) -> None:
     """LSST's files are failed with a countable reason; the other experiments' are all there."""
-    with refusing(storage_directory("SARA-DCACHE", storage_root(lake)) / "lsst_fdr"):
-        run = run_smoke(lake, tmp_path, "--duration", "5s")
+    scope = f"lsst_{secrets.token_hex(4)}"  # with no directory that is there already
+    with refusing(storage_directory("SARA-DCACHE", storage_root(lake)) / scope):
+        run = run_smoke(lake, tmp_path, "--duration", "5s", "--set", f"experiments.LSST.scope={scope}")
     assert run.code == 3, run.output
     files = {name: experiment["files"] for name, experiment in run.report["experiments"].items()}
     assert (files["LSST"]["failed"], files["LSST"]["registered"]) == (40, 0)
