@@ -21,7 +21,7 @@ from fdr.storage import gfal_context
 from fdr.storage.gfal import GfalStorage
 from fdr.storage.gfal_errors import plain, reason_of, was_never_begun
 from fdr.storage.served import PayloadServer
-from tests.xrootd_fixtures import Site, free_ports, running_sites, sites
+from tests.xrootd_fixtures import Site, free_ports, running_sites, silent_server, sites
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,3 +223,32 @@ def test_a_large_put_needs_little_memory(sites: tuple[Site, Site], scheme: str) 
     done = subprocess.run(put, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 150
+
+
+PUT_TO_SILENCE = """
+import asyncio, sys
+from pathlib import Path
+from fdr.errors import LakeError
+from fdr.payload import Payload
+from fdr.storage.gfal import GfalStorage
+
+async def put():
+    storage = GfalStorage(2, Path(sys.argv[1]), "any", timeout_s=1, loopback_only=True)
+    try:
+        await storage.put(Payload("k", 10), sys.argv[2])
+    except LakeError as error:
+        print(error.reason)
+    await storage.close()
+
+asyncio.run(put())
+"""
+
+
+@pytest.mark.lake
+def test_the_process_ends_though_a_storage_hangs(sites: tuple[Site, Site]) -> None:
+    """A TLS handshake without an answer keeps gfal2 for 31 s and more; the process does not wait for it."""
+    with silent_server() as port:
+        arguments = [str(sites[0].certificates.ca_dir), f"davs://127.0.1.1:{port}/rucio/file"]
+        put = [sys.executable, "-c", PUT_TO_SILENCE, *arguments]
+        done = subprocess.run(put, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "timeout\n", "")

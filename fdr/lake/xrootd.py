@@ -31,6 +31,7 @@ XROOTD_USER = "xrootd"
 MOST_COPIES_AT_ONCE = 64  # third-party copies over root:// that one server pulls at a time; the rest wait
 COPY_WAIT_S = 600  # how long a third-party copy may wait for its turn
 DEAD_SERVER_S = 30  # after so long without an answer a pulling server gives up the source
+LONGEST_ADMIN_PATH = 91  # XRootD 5.5.3 makes Unix sockets below it
 
 NO_DNS = "attempts:0"
 LITTLE_DNS = "timeout:1 attempts:1"
@@ -123,6 +124,11 @@ def write_xrootd(rse: str, directory: Path, ports: XrootdPorts, certificates: Ce
         if any(character.isspace() for character in str(path)):
             raise LakeUnusable(f"{path}: XRootD takes no path with spaces in it: choose another directory")
     data, admin = home / "data", home / "admin"
+    if len(str(admin)) > LONGEST_ADMIN_PATH:
+        raise LakeUnusable(
+            f"{admin}: too long for XRootD's sockets ({len(str(admin))} characters, at most "
+            f"{LONGEST_ADMIN_PATH} fit): choose a shorter directory for the lake, or a shorter RSE name"
+        )
     configuration = CONFIGURATION.format(
         data=data,
         admin=admin,

@@ -15,7 +15,7 @@ from fdr.errors import LakeError, Refused, Unclear
 from fdr.payload import MEMORY_FILE_BYTES, Payload, memory_file
 from fdr.storage.base import Entry, Stat
 from fdr.storage.gfal_context import gfal_context, gfal_environment, load_gfal2
-from fdr.storage.gfal_errors import NO_CONNECTION, plain, reason_of, was_never_begun
+from fdr.storage.gfal_errors import NOT_REACHED, plain, reason_of, was_never_begun
 from fdr.storage.served import PayloadServer
 from fdr.storage.threads import StorageThreads
 
@@ -148,7 +148,7 @@ class GfalStorage:
             context.stat(url)
         except self._gfal2.GError as error:
             reason, message = self._told(url, error)
-            if reason in NO_CONNECTION:
+            if reason in NOT_REACHED:
                 raise Refused(reason, message) from error
         self._reached.add(_storage_of(url))
 
@@ -157,7 +157,7 @@ class GfalStorage:
 
     def _failed_put(self, url: str, replaced: bool, error: Any, context: Any) -> LakeError:
         failure = self._ended(url, error)
-        if failure.reason in NO_CONNECTION:
+        if failure.reason in NOT_REACHED:
             self._reached.discard(_storage_of(url))
         if failure.reason in UNDONE:
             try:

@@ -68,7 +68,9 @@ REFUSALS = frozenset(
         "unknown-host",
     }
 )
-NO_CONNECTION = frozenset({"communication", "connection-refused", "unknown-host", "unreachable"})
+NOT_REACHED = frozenset(
+    {"communication", "connection-refused", "timeout", "tls", "unknown-host", "unreachable"}
+)
 BEFORE_SENDING = ("SOURCE", "DESTINATION EXISTS", "DESTINATION OVERWRITE", "DESTINATION MAKE_PARENT")
 AFTER_SENDING = ("DESTINATION CHECKSUM", "Could not get the destination checksum", "Failed while writing")
 SHORTEST_SECRET = 12  # a shorter token is no secret, and would be found in the middle of words

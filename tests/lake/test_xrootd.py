@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,7 @@ from fdr.errors import LakeUnusable
 from fdr.lake import xrootd
 from fdr.lake.certificates import Certificates
 from fdr.lake.xrootd import XrootdPorts, write_xrootd, xrootd_service
-from tests.xrootd_fixtures import Site, sites
+from tests.xrootd_fixtures import Site, running_sites, sites
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +125,22 @@ def test_a_directory_with_a_space_is_refused(tmp_path: Path) -> None:
     """XRootD would read half of the path."""
     with pytest.raises(LakeUnusable, match="no path with spaces"):
         write_xrootd("RSE", tmp_path / "a lake", XrootdPorts(1, 2), made_up_certificates(tmp_path))
+
+
+@pytest.mark.lake
+def test_the_longest_path_works_and_a_longer_one_is_refused() -> None:
+    """XRootD would not start; the message says how much room there is."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        home = Path(name)
+        home.chmod(0o755)
+        room = xrootd.LONGEST_ADMIN_PATH - len(f"{home}/storage//admin")
+        with running_sites(home, {"R" * room: "127.0.1.4"}) as made:
+            assert made["R" * room].files.is_dir()
+        with (
+            pytest.raises(LakeUnusable, match=f"at most {xrootd.LONGEST_ADMIN_PATH} fit"),
+            running_sites(home, {"R" * (room + 1): "127.0.1.4"}),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(
