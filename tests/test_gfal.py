@@ -209,6 +209,7 @@ async def put():
     await storage.delete([sys.argv[2]])
     await storage.close()
 
+resource.setrlimit(resource.RLIMIT_FSIZE, (150 << 20, 150 << 20))  # counts for files in memory too
 asyncio.run(put())
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
