@@ -97,9 +97,7 @@ class Rehearsal:
             async with asyncio.TaskGroup() as group:
                 sampling = group.create_task(sampler.run())
                 guarding = group.create_task(_guard(journal))
-                following = group.create_task(
-                    watch.follow(injected, stop, self.scenario.grace_s / self.scenario.speed)
-                )
+                following = group.create_task(watch.follow(injected, stop, self.scenario.grace_s))
                 await Engine(context, UPLOADS_AT_ONCE).run(plan(self.scenario), started_at, stop)
                 injected.set()
                 await following
