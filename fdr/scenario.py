@@ -63,8 +63,6 @@ def load_scenario(
     except ValidationError as error:
         document.problems += (Problem(*problem) for problem in problems_of(error))
         raise _refusal(document) from error
-    if document.problems:
-        raise _refusal(document)
     run_s = shape.duration if duration_s is None else duration_s
     experiments = {
         name: _experiment(name, part, shape, run_s, scale, size_scale)

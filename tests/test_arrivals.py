@@ -68,7 +68,7 @@ def test_a_draw_is_the_same_alone_and_in_its_stream(seed, name, index):
 
 def test_streams_of_other_names_are_others():
     """Names are kept apart: two of them never run together into the same stream."""
-    names = [("ab", "c"), ("a", "bc"), ("abc",), ("a", "b", "c"), ("ab", "c\0")]
+    names = [("ab", "c"), ("a", "bc"), ("abc",), ("a", "b", "c"), ("a", "b\0c"), ("a\0b", "c")]
     assert len({stream_key(1, *name) for name in names} | {stream_key(2, "ab", "c")}) == len(names) + 1
 
 

@@ -87,6 +87,7 @@ def test_a_copy_that_is_there_already_is_not_moved():
     assert one_rule({"to": "A-ONE"}).transfers == 0
     needs = one_rule({"to": "*", "copies": 3})
     assert needs.transfers == 50
+    assert {held.rse: held.bytes for held in needs.accounts} == dict.fromkeys(("A-ONE", "B-TWO", "C"), 2500)
     assert copied(needs) == {"B-TWO": 2500, "C": 2500}
 
 
