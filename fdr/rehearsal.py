@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -48,11 +48,12 @@ class Rehearsal:
     services: Callable[[float], list[ServiceSample]] | None = None
     clock: Clock = field(default_factory=SteadyClock)
 
-    async def carry_out(self, on_begun: Callable[[], None]) -> bool:
+    async def carry_out(self, show: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> bool:
         """Rehearse from check to last event; return whether the run was interrupted.
 
-        ``on_begun`` is called when the journal is there to be read. Raises LakeUnusable before anything is
-        injected, JournalFailed when the record cannot be kept.
+        ``show`` runs beside the rehearsal, from when the journal is there to be read until the event that it
+        is given is set. Raises LakeUnusable before anything is injected, JournalFailed when the record cannot
+        be kept.
         """
         locators = await check_lake(self.scenario, self.run, self.catalog, self.storage)
         stop = Stop()
@@ -60,15 +61,19 @@ class Rehearsal:
             events = self._subscribe(leaving)
             started_at = self.clock.now()
             journal = Journal.create(self.run_dir.journal, await self._head(started_at))
-            on_begun()
             if events is not None:
                 events.tell(journal)
+            over = asyncio.Event()
+            showing = asyncio.create_task(show(over))
             try:
                 await self._perform(journal, locators, started_at, stop)
                 if stop.wanted:
                     journal.record(Note(self.clock.now(), stop.kind, stop.text))
                 journal.record(Note(self.clock.now(), "ended"))
+                await journal.flush()
             finally:
+                over.set()
+                await asyncio.gather(showing, return_exceptions=True)
                 await journal.close()
         return stop.kind == "interrupted"
 
@@ -120,6 +125,7 @@ class Rehearsal:
             rucio_version=await self.catalog.version(),
             lake=self.connection.name,
             copy_mode=self.connection.copy_mode,
+            size_scale=self.scenario.size_scale,
         )
 
     def _subscribe(self, leaving: ExitStack) -> TransferEvents | None:

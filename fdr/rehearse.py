@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from rich.console import Console
@@ -26,6 +27,7 @@ from fdr.rundir import RunDir, make_run_dir, new_run_id
 from fdr.scenario import effective_yaml
 from fdr.services import ServiceSampler
 
+LOG_BYTES = 10_000_000
 VERDICT_CODES = {
     Verdict.PASS: ExitCode.PASSED,
     Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
@@ -68,13 +70,25 @@ def rehearse(
     run = new_run_id(datetime.now(UTC))
     directory = make_run_dir(run, run_dir)
     directory.scenario.write_text(effective_yaml(path, changes.all_sets))
-    logging.basicConfig(filename=directory.log, level=logging.INFO, force=True)
+    _log_to(directory.log)
     with directory.held():
         was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
     report = write_report(directory)
     print_summary(report, console)
     console.print(f"report: {directory.html}")
     return ExitCode.INTERRUPTED if was_interrupted else VERDICT_CODES[report.verdict]
+
+
+def _log_to(path: Path) -> None:
+    """Keep what libraries say in a file of bounded size; gfal2 would tell every step of every copy."""
+    handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
+    logging.basicConfig(
+        handlers=[handler],
+        level=logging.INFO,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+        force=True,
+    )
+    logging.getLogger("gfal2").setLevel(logging.WARNING)
 
 
 async def _perform(
@@ -89,18 +103,11 @@ async def _perform(
     )
     catalog = RucioCatalog(connection, scenario.limits.requests_per_second)
     services = ServiceSampler(LakeHome(connection.embedded_home)) if connection.embedded_home else None
-    over = asyncio.Event()
-    shown: list[asyncio.Task[None]] = []
-
-    def begin_showing() -> None:
-        showing = live.show(directory.journal, planned(scenario), console, over)
-        shown.append(asyncio.create_task(showing))
-
     rehearsal = Rehearsal(run, scenario, directory, connection, catalog, storage, services)
     try:
-        return await rehearsal.carry_out(begin_showing)
+        return await rehearsal.carry_out(
+            lambda over: live.show(directory.journal, planned(scenario), console, over)
+        )
     finally:
-        over.set()
-        await asyncio.gather(*shown, return_exceptions=True)
         await catalog.close()
         await storage.close()

@@ -22,7 +22,9 @@ from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
 from fdr.model import Outcome
+from fdr.planned import planned
 from fdr.rundir import RunDir
+from fdr.scenario import load_scenario
 from tests.lake.smoke import SMOKE
 from tests.lake.smoke_run import FDR, environment, fdr, run_smoke
 
@@ -116,7 +118,8 @@ def test_a_storage_that_refuses_files_costs_only_those(lake: LakeHome, tmp_path:
     """LSST's files are failed with a countable reason; the other experiments' are all there."""
     scope = f"lsst_{secrets.token_hex(4)}"  # with no directory that is there already
     with refusing(storage_directory("SARA-DCACHE", storage_root(lake)) / scope):
-        run = run_smoke(lake, tmp_path, "--duration", "5s", "--set", f"experiments.LSST.scope={scope}")
+        changes = ["--duration", "5s", "--size-scale", "0.5", "--set", f"experiments.LSST.scope={scope}"]
+        run = run_smoke(lake, tmp_path, *changes)
     assert run.code == 3, run.output
     files = {name: experiment["files"] for name, experiment in run.report["experiments"].items()}
     assert (files["LSST"]["failed"], files["LSST"]["registered"]) == (40, 0)
@@ -125,6 +128,9 @@ def test_a_storage_that_refuses_files_costs_only_those(lake: LakeHome, tmp_path:
         (failure["operation"], failure["reason"]): failure["count"] for failure in run.report["failures"]
     }
     assert list(reasons.values()) == [40]
+    halved = planned(load_scenario(SMOKE, size_scale=0.5)).experiments
+    volumes = {name: experiment["bytes"]["planned"] for name, experiment in run.report["experiments"].items()}
+    assert volumes == {name: experiment.bytes for name, experiment in halved.items()}
 
 
 @contextmanager
