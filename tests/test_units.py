@@ -121,6 +121,17 @@ def test_a_printed_size_reads_back_as_itself(size_bytes):
     assert parse_size(exact_size(size_bytes)) == size_bytes
 
 
+def test_an_exact_size_has_three_decimals_at_most():
+    """An exact size takes the largest unit that prints it shortly."""
+    assert [exact_size(n) for n in (0, 999, 8_310_000, 8_310_001, 2 * 10**12)] == [
+        "0 B",
+        "999 B",
+        "8.31 MB",
+        "8310.001 kB",
+        "2 TB",
+    ]
+
+
 @given(st.floats(0, 1e9, allow_nan=False).map(lambda seconds: round(seconds, 9)))
 def test_a_printed_duration_reads_back_as_itself(seconds):
     """Printing a duration and reading it gives the same seconds."""
