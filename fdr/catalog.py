@@ -106,7 +106,13 @@ class Catalog(Protocol):
     async def dataset_locks(
         self, account: str, datasets: Sequence[Did]
     ) -> dict[Did, frozenset[tuple[str, str]]]:
-        """Return, for every dataset that a rule locks, the pairs (rule id, RSE) that lock it."""
+        """Return, for every dataset that a rule locks, the pairs (rule id, RSE) that lock it.
+
+        Rucio keeps the lock of an RSE that it chose while the dataset was empty, though no file went there.
+        """
+
+    async def rule_rses(self, account: str, rule_id: str) -> frozenset[str]:
+        """Return the RSEs where a rule locks files; reads every lock of the rule."""
 
     async def usage(self, account: str, rse: str) -> Usage | None:
         """Return what Rucio has counted at an RSE, None where it has not counted yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -117,6 +118,24 @@ def plan(
 
 
 @app.command(epilog=EXIT_CODES)
+def check(
+    scenario_file: ScenarioFile,
+    lake: Lake = "local",
+    sets: Sets = None,
+) -> None:
+    """Say whether a lake is ready for a scenario: accounts, scopes, RSEs, and that storages take files."""
+    from fdr.rehearse import check as check_lake
+
+    check_lake(scenario_file, change.Changes(sets=tuple(sets or ())), lake, out.print)
+
+
+@app.command(epilog=EXIT_CODES)
+def watch(run: Run = None) -> None:
+    """Show a run while it goes on, from another terminal."""
+    run_report.watch(find_run_dir(run), out)
+
+
+@app.command(epilog=EXIT_CODES)
 def report(
     run: Run = None,
     form: Annotated[str, typer.Option("--format", help="terminal, html or json.")] = "terminal",
@@ -144,6 +163,12 @@ def schema() -> None:
     print(json.dumps(scenario.schema(), indent=2))
 
 
+@app.command(epilog=EXIT_CODES)
+def new() -> None:
+    """Print a commented scenario to start from."""
+    print(Path(__file__).with_name("starter.yaml").read_text(), end="")
+
+
 FORMATS = {"terminal": run_report.summary_text, "html": to_html, "json": to_json_text}
 
 
@@ -164,7 +189,10 @@ def main() -> None:
         code = ExitCode.INTERRUPTED
     except Exception as error:  # the one place where anything may arrive
         code = _defect(error)
-    sys.exit(int(code or 0))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A thread that still hangs in gfal2 would abort the process while Python shuts down: exit code 134.
+    os._exit(int(code or 0))
 
 
 def _defect(error: Exception) -> ExitCode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fdr import live
+from fdr.catalog import Catalog
 from fdr.changes import Changes, load_changed
 from fdr.connection import Connection, read_connection
 from fdr.errors import ExitCode, LakeUnusable
@@ -19,6 +20,7 @@ from fdr.lake.home import LakeHome
 from fdr.lake.prepare import prepare_embedded, prepare_foreign
 from fdr.model import Scenario, Verdict
 from fdr.planned import planned
+from fdr.preflight import check_lake
 from fdr.rehearsal import UPLOADS_AT_ONCE, Rehearsal
 from fdr.report.make import print_summary
 from fdr.rucio_catalog import RucioCatalog
@@ -26,6 +28,8 @@ from fdr.run_report import write_report
 from fdr.rundir import RunDir, make_run_dir, new_run_id
 from fdr.scenario import effective_yaml
 from fdr.services import ServiceSampler
+from fdr.storage.base import Storage
+from fdr.storage.gfal import GfalStorage
 
 LOG_BYTES = 10_000_000
 VERDICT_CODES = {
@@ -91,17 +95,38 @@ def _log_to(path: Path) -> None:
     logging.getLogger("gfal2").setLevel(logging.WARNING)
 
 
-async def _perform(
-    run: str, scenario: Scenario, directory: RunDir, connection: Connection, console: Console
-) -> bool:
-    from fdr.storage.gfal import GfalStorage
+def check(path: Path, changes: Changes, lake: str, say: Callable[[str], None]) -> None:
+    """Say that a lake is ready for a scenario; raises LakeUnusable with all that is wrong."""
+    scenario = load_changed(path, changes)
+    connection = connect(lake)
+    written = asyncio.run(_check(scenario, connection))
+    say(f"{connection.name} is ready for {scenario.name}: {len(written)} RSEs can be written")
 
+
+async def _check(scenario: Scenario, connection: Connection) -> Sequence[str]:
+    catalog, storage = _open(scenario, connection)
+    try:
+        return tuple(await check_lake(scenario, new_run_id(datetime.now(UTC)), catalog, storage))
+    finally:
+        await catalog.close()
+        await storage.close()
+
+
+def _open(scenario: Scenario, connection: Connection) -> tuple[Catalog, Storage]:
+    """Return the two doors to a lake. Raises LakeUnusable where gfal2 is missing."""
     storage = GfalStorage(
         threads=UPLOADS_AT_ONCE,
         x509_cert_dir=connection.x509_cert_dir,
         bearer_token=connection.bearer_token,
+        loopback_only=connection.embedded_home is not None,
     )
-    catalog = RucioCatalog(connection, scenario.limits.requests_per_second)
+    return RucioCatalog(connection, scenario.limits.requests_per_second), storage
+
+
+async def _perform(
+    run: str, scenario: Scenario, directory: RunDir, connection: Connection, console: Console
+) -> bool:
+    catalog, storage = _open(scenario, connection)
     services = ServiceSampler(LakeHome(connection.embedded_home)) if connection.embedded_home else None
     rehearsal = Rehearsal(run, scenario, directory, connection, catalog, storage, services)
     try:

@@ -171,6 +171,12 @@ class RucioCatalog:
             locks[Did(row["scope"], row["name"])].add((row["rule_id"], row["rse"]))
         return {did: frozenset(pairs) for did, pairs in locks.items()}
 
+    async def rule_rses(self, account: str, rule_id: str) -> frozenset[str]:
+        """Return the RSEs where a rule locks files; reads every lock of the rule."""
+        return await self._call(
+            account, lambda client: frozenset(row["rse"] for row in client.list_replica_locks(rule_id))
+        )
+
     async def usage(self, account: str, rse: str) -> Usage | None:
         """Return what Rucio has counted at an RSE, None where it has not counted yet."""
         rows = await self._call(

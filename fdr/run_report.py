@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from io import StringIO
 
 from rich.console import Console
 
 from fdr.journal_reader import read_journal
+from fdr.live import show
 from fdr.model import Scenario
 from fdr.planned import planned
 from fdr.report.make import Report, make_report, print_summary, to_html, to_json_text
@@ -42,3 +44,8 @@ def summary_text(report: Report) -> str:
     text = StringIO()
     print_summary(report, Console(file=text, width=100, force_terminal=False))
     return text.getvalue()
+
+
+def watch(directory: RunDir, console: Console) -> None:
+    """Show a run until it has ended, or until this process is interrupted."""
+    asyncio.run(show(directory.journal, planned(scenario_of(directory)), console, asyncio.Event()))

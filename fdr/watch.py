@@ -126,20 +126,32 @@ class Watch:
             missing = self._ledger.transfers_needed(destinations) - self._ledger.transfers_done
             if missing <= 0:
                 return
-            if stop.wanted or self._clock.now() > deadline:
+            if stop.wanted or self._clock.now() >= deadline:
                 break
             await stop.wait_for(0.5)
         text = f"{missing} transfers of finished rules were never heard of"
         self._journal.record(Note(self._clock.now(), "events-lost", text))
 
     async def _destinations(self) -> dict[Did, frozenset[str]]:
-        """Return, for every dataset with an OK rule, the RSEs where such rules lock it."""
-        finished = {rule.rule_id for rule in self._seen.values() if rule.state == "OK"}
+        """Return, for every dataset with an OK rule, the RSEs where such rules lock its files."""
         found: dict[Did, frozenset[str]] = {}
         for scope, account in self._scopes.items():
             datasets = sorted({rule.did.name for rule in self._seen.values() if rule.did.scope == scope})
             for first in range(0, len(datasets), DATASETS_PER_CALL):
                 dids = [Did(scope, name) for name in datasets[first : first + DATASETS_PER_CALL]]
                 for did, locks in (await self._catalog.dataset_locks(account, dids)).items():
-                    found[did] = frozenset(rse for rule_id, rse in locks if rule_id in finished)
+                    found[did] = await self._locking_rses(account, locks)
         return found
+
+    async def _locking_rses(self, account: str, locks: frozenset[tuple[str, str]]) -> frozenset[str]:
+        """Return the RSEs of the locks that OK rules have on one dataset."""
+        rses: set[str] = set()
+        for rule_id in {rule_id for rule_id, _ in locks}:
+            rule = self._seen.get(rule_id)
+            if rule is None or rule.state != "OK":
+                continue
+            of_rule = frozenset(rse for owner, rse in locks if owner == rule_id)
+            if len(of_rule) > rule.copies:  # one was chosen while the dataset was empty, and left
+                of_rule = await self._catalog.rule_rses(account, rule_id)
+            rses |= of_rule
+        return frozenset(rses)

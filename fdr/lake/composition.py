@@ -11,7 +11,7 @@ from fdr.lake.fts_service import fts_service, write_fts_config
 from fdr.lake.install import lake_environment
 from fdr.lake.postgres import postgres_service
 from fdr.lake.rucio_services import BOOTSTRAP, rucio_services, write_client_cfg, write_server_cfg
-from fdr.lake.storages import BEARER_TOKEN, client_environment, lake_certificates, storage_services
+from fdr.lake.storages import BEARER_TOKEN, lake_certificates, service_environment, storage_services
 from fdr.lake.supervision import write_keeper_configuration
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def configure(home: LakeHome, settings: Settings) -> list[Service]:
         broker_service(home, settings),
         *storage_services(home, settings),
         *stand_in,
-        *rucio_services(home, settings, client_environment(certificates)),
+        *rucio_services(home, settings, service_environment(certificates)),
     ]
     services.sort(key=lambda service: service.priority)
     packages = next(lake_environment().glob("lib/python*/site-packages"))

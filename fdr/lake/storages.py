@@ -17,6 +17,7 @@ from fdr.lake.install import lake_python
 from fdr.lake.settings import PREFIXES
 from fdr.lake.supervision import Keeper
 from fdr.lake.xrootd import XrootdPorts, write_xrootd, xrootd_service, xrootd_user
+from fdr.storage.gfal_context import gfal_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,6 +54,13 @@ def client_environment(certificates: Certificates) -> dict[str, str]:
         "XRD_REQUESTTIMEOUT": "60",
         "XRD_STREAMTIMEOUT": "30",
     }
+
+
+def service_environment(certificates: Certificates) -> dict[str, str]:
+    """Return what the lake's own users of gfal2 need: those who reach nothing but the lake's storages."""
+    return client_environment(certificates) | gfal_environment(
+        PROBE_TIMEOUT_S, certificates.ca_dir, loopback_only=True
+    )
 
 
 def storage_services(home: LakeHome, settings: Settings) -> list[Service]:
@@ -108,7 +116,7 @@ def _probe(home: LakeHome, settings: Settings, sites: list[Site]) -> None:
         for site in sites
         for scheme in site.protocols
     }
-    environment = {**os.environ, **client_environment(lake_certificates(home))}
+    environment = {**os.environ, **service_environment(lake_certificates(home))}
     try:
         done = subprocess.run(
             [str(lake_python()), "-P", str(PROBE), *urls],

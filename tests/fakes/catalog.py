@@ -23,6 +23,7 @@ class FakeDataset:
 class FakeCatalog:
     """Datasets, replicas and rules in dictionaries; a rule is OK as soon as ``transfers_run`` is true.
 
+    ``stale_locks`` adds RSEs to the dataset locks of a rule that holds no file there, as Rucio does.
     ``weather`` is called with the name of every operation and its subject, and may raise what Rucio would.
     """
 
@@ -35,6 +36,7 @@ class FakeCatalog:
         self.transfers_run = True
         self.weather: Callable[[str, object], None] = lambda operation, subject: None
         self.batches: list[int] = []
+        self.stale_locks: dict[str, set[str]] = {}
         self._requests = 0
 
     @property
@@ -121,9 +123,15 @@ class FakeCatalog:
         locks: dict[Did, set[tuple[str, str]]] = {}
         for rule_id, (_, did, rule) in self.rules_added.items():
             if did in datasets:
-                chosen = sorted(matching(rule.to, self.rses))[: rule.copies]
-                locks.setdefault(did, set()).update((rule_id, rse) for rse in chosen)
+                stale = self.stale_locks.get(rule_id, set())
+                rses = {*self._chosen(rule), *stale}
+                locks.setdefault(did, set()).update((rule_id, rse) for rse in rses)
         return {did: frozenset(pairs) for did, pairs in locks.items()}
+
+    async def rule_rses(self, account: str, rule_id: str) -> frozenset[str]:
+        self._ask("rule_rses", rule_id)
+        _, did, rule = self.rules_added[rule_id]
+        return frozenset(self._chosen(rule)) if self.datasets[did].files else frozenset()
 
     async def usage(self, account: str, rse: str) -> Usage | None:
         self._ask("usage", rse)
@@ -142,6 +150,9 @@ class FakeCatalog:
     def _check_owner(self, account: str, did: Did) -> None:
         if self.owners.get(did.scope) != account:
             raise Refused("access-denied", f"{account} may not write in {did.scope}")
+
+    def _chosen(self, rule: Rule) -> list[str]:
+        return sorted(matching(rule.to, self.rses))[: rule.copies]
 
     def _state(self, rule_id: str, did: Did, rule: Rule) -> RuleState:
         files = len(self.datasets[did].files) * rule.copies

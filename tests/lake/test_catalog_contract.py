@@ -167,6 +167,7 @@ async def test_a_rule_tells_where_it_locks_a_dataset(subject: Subject) -> None:
     rule_id = await subject.catalog.add_rule(ACCOUNT, dataset, rule())
     locks = await subject.catalog.dataset_locks(ACCOUNT, [dataset, subject.did("no-dataset")])
     assert locks == {dataset: frozenset({(rule_id, RSE)})}
+    assert await subject.catalog.rule_rses(ACCOUNT, rule_id) == {RSE}
 
 
 async def test_requests_are_counted(subject: Subject) -> None:
