@@ -17,7 +17,7 @@ rehearsal: install  ## bring up a real lake on this machine, run scenarios/smoke
 	@tools/rehearsal $(FDR) scenarios/smoke.yaml
 
 install-dev:
-	@tools/install-system
+	@tools/install-system tests
 	@PYTHON="$(PYTHON)" tools/install-fdr $(VENV) requirements-dev.txt
 	@$(FDR) lake install
 

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fdr.journal import Journal
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
+from fdr.journal.writer import Journal
 from fdr.metrics import Planned, PlannedExperiment
 from fdr.model import (
     Did,

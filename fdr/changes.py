@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fdr.errors import ScenarioError
 from fdr.model import Scenario
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ import click
 import typer
 from rich.console import Console
 
-from fdr import __version__, run_report, scenario
+from fdr import __version__, run_report
 from fdr import changes as change
 from fdr.errors import ExitCode, FdrError, UsageError
 from fdr.lake.commands import app as lake_app
 from fdr.plan_view import plan_as_json, show_plan
 from fdr.report.make import print_summary, to_html, to_json_text
 from fdr.rundir import find_run_dir
+from fdr.scenario import load
 
 EXIT_CODES = """
 Exit codes: 0 every objective passed; 1 a defect in fdr; 2 a bad scenario or usage; 3 an objective failed;
@@ -160,7 +161,7 @@ def report(
 @app.command(epilog=EXIT_CODES)
 def schema() -> None:
     """Print the JSON Schema of the scenario format, for editors."""
-    print(json.dumps(scenario.schema(), indent=2))
+    print(json.dumps(load.schema(), indent=2))
 
 
 @app.command(epilog=EXIT_CODES)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fdr.catalog import Catalog
 from fdr.clock import Clock
 from fdr.datasets import OpenDatasets
-from fdr.journal import Journal
+from fdr.journal.writer import Journal
 from fdr.model import Action, Did, Scenario
 from fdr.names import dataset_name, did_name
 from fdr.pfn import Locator

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fdr.journal_reader import FROM_THE_START, read_journal
+from fdr.journal.reader import FROM_THE_START, read_journal
 from fdr.tally import Progress, Tally
 from fdr.units import format_duration, format_size
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from fdr.journal_reader import JournalReader
+    from fdr.journal.reader import JournalReader
     from fdr.metrics import Planned
 
 REFRESH_S = 0.5

@@ -15,8 +15,8 @@ from fdr.clock import Clock, SteadyClock
 from fdr.connection import Connection
 from fdr.context import Context
 from fdr.engine import Engine
-from fdr.journal import Journal
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
+from fdr.journal.writer import Journal
 from fdr.model import Note, RunStarted, Scenario, ServiceSample
 from fdr.pfn import Locator
 from fdr.plan import digest, plan

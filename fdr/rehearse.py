@@ -26,7 +26,7 @@ from fdr.report.make import print_summary
 from fdr.rucio_catalog import RucioCatalog
 from fdr.run_report import write_report
 from fdr.rundir import RunDir, make_run_dir, new_run_id
-from fdr.scenario import effective_yaml
+from fdr.scenario.load import effective_yaml
 from fdr.services import ServiceSampler
 from fdr.storage.base import Storage
 from fdr.storage.gfal import GfalStorage

@@ -7,13 +7,13 @@ from io import StringIO
 
 from rich.console import Console
 
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
 from fdr.live import show
 from fdr.model import Scenario
 from fdr.planned import planned
 from fdr.report.make import Report, make_report, print_summary, to_html, to_json_text
 from fdr.rundir import RunDir
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 
 
 def scenario_of(directory: RunDir) -> Scenario:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from fdr.catalog import Catalog
 from fdr.clock import Clock
 from fdr.errors import FdrError, LakeError
-from fdr.journal import Journal
+from fdr.journal.writer import Journal
 from fdr.model import GeneratorUsage, RseUsage, ServiceSample
 
 SERVICES_EVERY_S = 5.0

@@ -15,7 +15,7 @@ import stomp
 from fdr.clock import Clock
 from fdr.connection import Broker
 from fdr.errors import LakeUnusable
-from fdr.journal import Journal, JournalFailed
+from fdr.journal.writer import Journal, JournalFailed
 from fdr.model import Did, Note, TransferSeen
 
 HEARTBEAT_MS = 20_000

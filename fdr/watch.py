@@ -8,8 +8,8 @@ from collections import Counter
 from fdr.catalog import Catalog, RuleState
 from fdr.clock import Clock
 from fdr.errors import LakeError
-from fdr.journal import Journal
-from fdr.journal_reader import FROM_THE_START, JournalReader
+from fdr.journal.reader import FROM_THE_START, JournalReader
+from fdr.journal.writer import Journal
 from fdr.ledger import Ledger
 from fdr.model import Did, Note, RuleSeen, Scenario
 from fdr.stop import Stop

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fdr.model import Scenario
-from fdr.scenario import load_scenario
-from fdr.scenario_lines import write_document
+from fdr.scenario.lines import write_document
+from fdr.scenario.load import load_scenario
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 

@@ -13,14 +13,14 @@ import pytest
 from fdr.context import Context
 from fdr.engine import Engine
 from fdr.errors import Refused, Unclear
-from fdr.journal import Journal
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
+from fdr.journal.writer import Journal
 from fdr.model import Ending, Intention, Kind, Limits, Note, Outcome, RunStarted, Scenario
 from fdr.payload import Payload
 from fdr.pfn import Locator
 from fdr.plan import plan, upload_rses
 from fdr.registrar import Registrar
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 from fdr.stop import Stop
 from tests.fakes.catalog import FakeCatalog
 from tests.fakes.clock import FakeClock

@@ -11,7 +11,7 @@ from fdr.forecast import forecast
 from fdr.model import Kind
 from fdr.plan import plan
 from fdr.plan_view import plan_as_json, show_plan
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 from tests.small_scenario import SCENARIOS, SMALL, load_value, small
 
 SMOKE = SCENARIOS / "smoke.yaml"

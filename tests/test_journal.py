@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fdr import journal as journal_module
 from fdr.errors import UsageError
-from fdr.journal import Journal, JournalFailed
-from fdr.journal_reader import FROM_THE_START, ROWS_AT_ONCE, read_journal
+from fdr.journal import writer as journal_module
+from fdr.journal.reader import FROM_THE_START, ROWS_AT_ONCE, read_journal
+from fdr.journal.writer import Journal, JournalFailed
 from fdr.model import (
     Did,
     Ending,
@@ -190,7 +190,7 @@ KILLED = """
 import asyncio, os, signal, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from fdr.journal import Journal
+from fdr.journal.writer import Journal
 from tests.test_journal import STARTED, intention, outcome
 
 async def main():
@@ -249,7 +249,7 @@ def test_a_killed_journal_is_readable_where_nothing_may_be_written(tmp_path: Pat
     path = killed_journal(tmp_path)
     path.with_name("journal.sqlite-shm").unlink()
     code = (
-        "import sys; from pathlib import Path; from fdr.journal_reader import read_journal\n"
+        "import sys; from pathlib import Path; from fdr.journal.reader import read_journal\n"
         "with read_journal(Path(sys.argv[1])) as reader: print(sum(1 for _ in reader.events()))"
     )
     for entry in tmp_path.iterdir():

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fdr import live
 from fdr.fold import fold
-from fdr.journal import Journal
+from fdr.journal.writer import Journal
 from fdr.model import Did, Ending, Intention, Kind, Note, Outcome
 from fdr.tally import Tally
 from tests.made_up_run import BEGIN, EXPERIMENTS, MadeUpRun, make_up

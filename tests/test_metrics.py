@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fdr.fold import fold
 from fdr.folds.failures import MAX_GROUPS, countable
-from fdr.journal_schema import TABLES
+from fdr.journal.schema import TABLES
 from fdr.metrics import Metrics, Planned, PlannedExperiment
 from fdr.model import (
     Did,

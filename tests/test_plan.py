@@ -26,7 +26,7 @@ from fdr.model import (
     When,
 )
 from fdr.plan import dataset_count, digest, plan, upload_rses
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 from tests.small_scenario import SCENARIOS, SMALL, load_value, small
 
 RSES = {name: Rse(name, None, None, qos, {"QOS": qos}) for name, qos in (("A", "X"), ("B", "Y"), ("C", "Y"))}

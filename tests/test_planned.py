@@ -10,7 +10,7 @@ import pytest
 from fdr.model import Kind
 from fdr.plan import plan
 from fdr.planned import planned
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
 

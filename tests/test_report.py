@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from fdr.fold import fold
-from fdr.journal import Journal
+from fdr.journal.writer import Journal
 from fdr.judgement import judge_all, overall
 from fdr.metrics import Planned, PlannedExperiment
 from fdr.model import Did, Ending, Event, Intention, Kind, Note, Outcome, TransferSeen, Verdict

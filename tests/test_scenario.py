@@ -9,8 +9,8 @@ import pytest
 from fdr.errors import ScenarioError, UsageError
 from fdr.model import Arrivals, BucketSize, FixedSize, LognormalSize, Rse, Rule, UniformSize, When
 from fdr.plan import digest
-from fdr.scenario import effective_yaml, load_scenario, schema
-from fdr.scenario_lines import parse_value
+from fdr.scenario.lines import parse_value
+from fdr.scenario.load import effective_yaml, load_scenario, schema
 from tests.small_scenario import SCENARIOS, SMALL, load_text, load_value, small
 
 SMOKE = SCENARIOS / "smoke.yaml"

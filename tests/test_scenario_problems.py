@@ -12,8 +12,8 @@ from fdr.errors import ScenarioError
 from fdr.forecast import forecast
 from fdr.model import Scenario
 from fdr.plan import plan
-from fdr.scenario import load_scenario, schema
-from fdr.scenario_lines import parse_value, write_document
+from fdr.scenario.lines import parse_value, write_document
+from fdr.scenario.load import load_scenario, schema
 from tests.small_scenario import DROP, SCENARIOS, SMALL, load_text, load_value, small
 
 

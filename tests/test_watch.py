@@ -11,8 +11,8 @@ import pytest
 import fdr.watch
 from fdr.catalog import NewReplica
 from fdr.errors import Unclear
-from fdr.journal import Journal
-from fdr.journal_reader import JournalReader, read_journal
+from fdr.journal.reader import JournalReader, read_journal
+from fdr.journal.writer import Journal
 from fdr.model import (
     Did,
     Ending,
@@ -27,7 +27,7 @@ from fdr.model import (
     TransferSeen,
     When,
 )
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 from fdr.stop import Stop
 from fdr.watch import Watch
 from tests.fakes.catalog import FakeCatalog

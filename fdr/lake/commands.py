@@ -21,7 +21,7 @@ from fdr.lake.settings import COPY_MODES
 from fdr.lake.shell import exports
 from fdr.lake.status import ServiceStatus, with_cpu
 from fdr.lake.status import status as status_of
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 from fdr.units import format_duration, format_size
 
 app = typer.Typer(

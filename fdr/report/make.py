@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from fdr.fold import fold
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
 from fdr.judgement import judge_all, overall
 from fdr.report.facts import Facts
 from fdr.report.sections import (

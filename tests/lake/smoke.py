@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 
 if TYPE_CHECKING:
     from fdr.model import Scenario

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
 from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
@@ -24,7 +24,7 @@ from fdr.lake.xrootd import storage_directory
 from fdr.model import Outcome
 from fdr.planned import planned
 from fdr.rundir import RunDir
-from fdr.scenario import load_scenario
+from fdr.scenario.load import load_scenario
 from tests.lake.smoke import SMOKE
 from tests.lake.smoke_run import FDR, environment, fdr, run_smoke
 

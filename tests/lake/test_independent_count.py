@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 import fdr.report
-from fdr.journal_reader import read_journal
+from fdr.journal.reader import read_journal
 from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
 from fdr.lake.postgres import query

@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fdr.errors import ExitCode, FdrError, UsageError
-from fdr.journal_schema import (
+from fdr.journal.schema import (
     FIRST_WORDS,
     RUN_COLUMNS,
     TABLES,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from fdr.journal_rows import Row
+    from fdr.journal.rows import Row
     from fdr.model import Event, Intention, RunStarted
 
 MAX_PENDING = 200_000  # events that may wait for the disk, about 60 MB; more, and the journal fails

@@ -16,12 +16,12 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from fdr import scenario_types as t
 from fdr.expression import matching
 from fdr.model import Arrivals, When
 from fdr.names import DEFAULT_TEMPLATE
-from fdr.scenario_check import LIST, MAPPING, NOT_YET, Known, Shape, failure, shown
-from fdr.scenario_quantities import read_size
+from fdr.scenario import types as t
+from fdr.scenario.check import LIST, MAPPING, NOT_YET, Known, Shape, failure, shown
+from fdr.scenario.quantities import read_size
 
 SCHEMA_VERSION = "fdr/1"
 DEFAULT_LIFETIME = "2d"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fdr.scenario_lines import Document, Path, Problem, parse_value
+from fdr.scenario.lines import Document, Path, Problem, parse_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

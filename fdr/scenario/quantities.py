@@ -12,7 +12,7 @@ from fdr import rucio_schema as rucio
 from fdr.expression import matching, term_matches, terms
 from fdr.names import check_template
 from fdr.objectives import parse_objective
-from fdr.scenario_check import Known, did_you_mean, shown
+from fdr.scenario.check import Known, did_you_mean, shown
 from fdr.units import exact_duration, parse_duration, parse_rate, parse_size
 
 MOST_FILES = 10**9

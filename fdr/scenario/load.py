@@ -23,17 +23,17 @@ from fdr.model import (
     UniformSize,
     When,
 )
-from fdr.scenario_check import Known, problems_of
-from fdr.scenario_lines import Document, Problem, read_document, write_document
-from fdr.scenario_quantities import MOST_FILES, MOST_SECONDS, MOST_SEED
-from fdr.scenario_sets import apply_sets
-from fdr.scenario_whole import ScenarioShape
+from fdr.scenario.check import Known, problems_of
+from fdr.scenario.lines import Document, Problem, read_document, write_document
+from fdr.scenario.quantities import MOST_FILES, MOST_SECONDS, MOST_SEED
+from fdr.scenario.sets import apply_sets
+from fdr.scenario.whole import ScenarioShape
 from fdr.sizes import mean_bytes, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fdr.scenario_shape import ExperimentShape, InjectShape, SizeShape
+    from fdr.scenario.shape import ExperimentShape, InjectShape, SizeShape
 
 SCHEMA_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -14,12 +14,12 @@ from pydantic import (
     field_validator,
 )
 
-from fdr import scenario_types as t
 from fdr.model import Rse
 from fdr.names import DATASET_TEMPLATE, may_clash
-from fdr.scenario_check import Known, Shape, failure, problems_of, shown
-from fdr.scenario_lines import Path
-from fdr.scenario_shape import (
+from fdr.scenario import types as t
+from fdr.scenario.check import Known, Shape, failure, problems_of, shown
+from fdr.scenario.lines import Path
+from fdr.scenario.shape import (
     DEFAULT_GRACE,
     SCHEMA_VERSION,
     DefaultsShape,

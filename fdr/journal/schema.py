@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fdr import journal_rows as rows
-from fdr.journal_rows import Numbered, Row, Words
+from fdr.journal import rows
+from fdr.journal.rows import Numbered, Row, Words
 from fdr.model import (
     Event,
     GeneratorUsage,

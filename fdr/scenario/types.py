@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from fdr import rucio_schema as rucio
-from fdr import scenario_quantities as read
+from fdr.scenario import quantities as read
 from fdr.units import DURATIONS, RATES, SIZES
 
 NUMBER = r"[0-9][0-9_]*(\.[0-9]+)?"

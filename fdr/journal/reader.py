@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from fdr.errors import UsageError
-from fdr.journal_schema import APPLICATION_ID, RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, select_statement
+from fdr.journal.schema import APPLICATION_ID, RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, select_statement
 from fdr.model import Did, RunStarted
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from fdr.model import Rse
-from fdr.scenario_lines import THE_KEY, Path
+from fdr.scenario.lines import THE_KEY, Path
 
 # How pydantic is to mark two ways of writing one thing.
 LIST, MAPPING = "<list>", "<mapping>"

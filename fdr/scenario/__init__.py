@@ -1,0 +1,1 @@
+"""The scenario file: YAML in, a checked Scenario out. ``load`` is the door."""
