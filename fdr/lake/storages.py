@@ -127,7 +127,9 @@ def _probe(home: LakeHome, settings: Settings, sites: list[Site]) -> None:
             check=False,
         )
         failures: dict[str, str] = (
-            json.loads(done.stdout) if done.returncode == 0 else {"": done.stderr[-1000:]}
+            json.loads(done.stdout)
+            if done.returncode == 0
+            else {"": (done.stderr.strip() or "it ended without a word").splitlines()[-1]}
         )
     except subprocess.TimeoutExpired as error:
         raise LakeUnusable(f"the storages did not take a file within {PROBE_TIMEOUT_S} s") from error
