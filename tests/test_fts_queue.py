@@ -112,13 +112,21 @@ async def test_a_link_that_hangs_holds_up_no_other(tmp_path: Path) -> None:
     assert stats["waiting"] == {link: 6}
 
 
-async def test_no_storage_gets_more_than_its_limit(tmp_path: Path) -> None:
-    """Whatever the number of links that end at it."""
-    async with stand_in(tmp_path, ScriptedCrew({}), workers=100, link_active=50, storage_active=5) as client:
+@pytest.mark.parametrize(("scheme", "most"), [("root", 5), ("davs", 3)])
+async def test_no_storage_gets_more_than_its_limit(tmp_path: Path, scheme: str, most: int) -> None:
+    """Whatever the number of links that end at it; over http it has a limit of its own."""
+    limits: dict[str, Any] = {"workers": 100, "link_active": 50, "storage_active": 5, "web_storage_active": 3}
+    async with stand_in(tmp_path, ScriptedCrew({}), **limits) as client:
         for src in (1, 2, 3):
-            await submit(client, submission(f"from{src}", 10, src=src, dst=9))
+            body = submission(f"from{src}", 10, src=src, dst=9)
+            for file in body["files"]:
+                file["sources"], file["destinations"] = (
+                    [url.replace("root:", f"{scheme}:") for url in file[side]]
+                    for side in ("sources", "destinations")
+                )
+            await submit(client, body)
         stats = await busy(client)
-    assert sum(stats["active"].values()) == 5
+    assert sum(stats["active"].values()) == most
 
 
 async def test_a_link_can_be_given_a_limit_of_its_own(tmp_path: Path) -> None:

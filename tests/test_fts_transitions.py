@@ -249,7 +249,7 @@ def test_states_follow_each_other_as_they_were_recorded() -> None:
 
 def _visited(job: Job, reasons: list[str | None]) -> list[tuple[str, ...]]:
     """Drive a job to its end with the recorded endings; return the states of its files on the way."""
-    visited = [tuple(file.file_state for file in job.files)]
+    visited: list[tuple[str, ...]] = [tuple(file.file_state for file in job.files)]
 
     def note(changed: Job) -> Job:
         visited.append(tuple(file.file_state for file in changed.files))

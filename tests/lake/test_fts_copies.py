@@ -246,7 +246,8 @@ def test_it_ends_within_three_seconds_although_a_copy_hangs(
 ) -> None:
     """And leaves no process behind."""
     beta = sites[1]
-    with standing_in(tmp_path, "third-party", beta.certificates.ca_dir, operation_timeout_s=60) as fts:
+    settings = {"operation_timeout_s": 60, "web_storage_active": 4}
+    with standing_in(tmp_path, "third-party", beta.certificates.ca_dir, **settings) as fts:
         pairs = [(f"davs://127.0.1.9:{silent}/rucio/{n}", beta.url("davs", f"{n}")) for n in range(4)]
         hung = fts.submit(*pairs)
         fts.until(

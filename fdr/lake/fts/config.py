@@ -18,7 +18,9 @@ class Config:
 
     ``copy_mode`` is ``third-party`` (the storages move the bytes between them) or ``streamed`` (the
     bytes pass through here). ``workers`` processes copy one file each at a time. ``link_active`` and
-    ``storage_active`` are the most transfers at once on one link, and into or out of one storage.
+    ``storage_active`` are the most transfers at once on one link, and into or out of one storage;
+    ``web_storage_active`` is the latter for davs:// (one core serves no more, and XRootD 5.5.3 crashes now
+    and then when many https connections come and go at once).
     ``operation_timeout_s`` bounds every step before and after a copy, ``transfer_timeout_s`` the copy
     of an empty file; 2 s are added per MiB, as FTS3 does. A job is forgotten ``keep_s`` after its end,
     or when ``keep_jobs`` younger ones have ended. ``bearer_token`` is never shown.
@@ -29,9 +31,10 @@ class Config:
     copy_mode: str = "third-party"
     x509_cert_dir: Path | None = None
     bearer_token: str | None = field(default=None, repr=False)
-    workers: int = 8
-    link_active: int = 8
-    storage_active: int = 16
+    workers: int = 16
+    link_active: int = 4
+    storage_active: int = 8
+    web_storage_active: int = 2
     operation_timeout_s: int = 15
     transfer_timeout_s: int = 600
     keep_s: int = 86_400

@@ -37,7 +37,9 @@ class Dispatcher:
 
     def __init__(self, config: Config, store: Store, crew: Crew, faults: Faults) -> None:
         """Take its parts."""
-        self.slots = Slots(config.workers, config.link_active, config.storage_active)
+        self.slots = Slots(
+            config.workers, config.link_active, config.storage_active, config.web_storage_active
+        )
         self.copied: Counter[str] = Counter()
         self.failed = 0
         self.canceled = 0
