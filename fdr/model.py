@@ -293,7 +293,7 @@ class TransferSeen:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSample:
-    """What a service used: CPU in cores since the last sample, memory in bytes, restarts so far."""
+    """What a service used: CPU in cores since the last sample, memory in bytes, restarts in the run."""
 
     at: float
     service: str

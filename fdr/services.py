@@ -17,6 +17,7 @@ class ServiceSampler:
         self._home = home
         self._look = look
         self._marks: dict[tuple[str, int], tuple[float, float]] = {}
+        self._restarts_before: dict[str, int] = {}
 
     def __call__(self, at: float) -> list[ServiceSample]:
         """Return a sample of every service that ran before too; ``at`` in Unix seconds.
@@ -25,15 +26,17 @@ class ServiceSampler:
         """
         samples = []
         marks = {}
-        for service in self._look(self._home):
+        services = self._look(self._home)
+        if not self._marks:
+            self._restarts_before = {service.service: service.restarts for service in services}
+        for service in services:
             key = service.service, service.pid
             marks[key] = at, service.cpu_seconds
             # A process that was not there before has used all its CPU since.
             since, used = self._marks.get(key, (at - service.uptime_s, 0.0))
             if self._marks and at > since:
                 cpu = max(0.0, service.cpu_seconds - used) / (at - since)
-                samples.append(
-                    ServiceSample(at, service.service, cpu, service.memory_bytes, service.restarts)
-                )
+                restarts = service.restarts - self._restarts_before.get(service.service, 0)
+                samples.append(ServiceSample(at, service.service, cpu, service.memory_bytes, restarts))
         self._marks = marks
         return samples

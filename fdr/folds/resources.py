@@ -19,8 +19,7 @@ class _Service:
     cpu_peak: float = 0.0
     memory_sum: int = 0
     memory_peak: int = 0
-    restarts_first: int = 0
-    restarts_last: int = 0
+    restarts: int = 0
 
 
 class Resources:
@@ -35,14 +34,12 @@ class Resources:
     def sample(self, sample: ServiceSample) -> None:
         """Take what a service used since its last sample."""
         seen = self._services[sample.service]
-        if seen.samples == 0:
-            seen.restarts_first = sample.restarts
         seen.samples += 1
         seen.cpu_sum += sample.cpu
         seen.cpu_peak = max(seen.cpu_peak, sample.cpu)
         seen.memory_sum += sample.memory_bytes
         seen.memory_peak = max(seen.memory_peak, sample.memory_bytes)
-        seen.restarts_last = sample.restarts
+        seen.restarts = max(seen.restarts, sample.restarts)
 
     def use(self, usage: RseUsage) -> None:
         """Take what Rucio says is used at an RSE."""
@@ -61,7 +58,7 @@ class Resources:
                 cpu_peak=seen.cpu_peak,
                 memory_mean=seen.memory_sum / seen.samples,
                 memory_peak=seen.memory_peak,
-                restarts=max(0, seen.restarts_last - seen.restarts_first),
+                restarts=seen.restarts,
             )
             for name, seen in sorted(self._services.items())
         )
