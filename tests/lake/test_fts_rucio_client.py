@@ -1,4 +1,4 @@
-"""Rucio's own client of FTS3 understands the stand-in; FDR_LAKE_PYTHON names a Python with Rucio's server."""
+"""Rucio's own client of FTS3, in the lake's environment, understands the stand-in."""
 
 from __future__ import annotations
 
@@ -10,17 +10,13 @@ from typing import Any
 
 import pytest
 
+from fdr.lake.install import install
 from tests.lake.test_fts_copies import Fts, keep, standing_in
 from tests.xrootd_fixtures import Site, sites
 
 __all__ = ["sites"]
 
-LAKE_PYTHON = os.environ.get("FDR_LAKE_PYTHON")
-
-pytestmark = [
-    pytest.mark.lake,
-    pytest.mark.skipif(not LAKE_PYTHON, reason="FDR_LAKE_PYTHON does not name the lake's Python"),
-]
+pytestmark = pytest.mark.lake
 
 CLIENT = """
 import json, sys
@@ -62,7 +58,7 @@ def ask_rucio(fts: Fts, home: Path, *jobs: str) -> dict[str, Any]:
     configuration = home / "rucio.cfg"
     configuration.write_text(CONFIGURATION)
     found = subprocess.run(
-        [str(LAKE_PYTHON), "-c", CLIENT, fts.url, *jobs],
+        [str(install(lambda text: None)), "-c", CLIENT, fts.url, *jobs],
         env={**os.environ, "RUCIO_CONFIG": str(configuration)},
         capture_output=True,
         text=True,
