@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fdr.lake.fts.faults import Fault, Faults, fault_from, fault_reason
-from fdr.lake.fts.store import Link
+from fdr.lake.fts.job import Link
 from fdr.lake.fts.submission import Refusal
 
 LINK = Link("root://127.0.1.1", "davs://127.0.1.2")

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fdr.lake.fts.faults import Fault, Faults
-from fdr.lake.fts.job import Ending, File, FileState, Job
-from fdr.lake.fts.store import Duplicate, Link, Store
+from fdr.lake.fts.job import Ending, File, FileState, Job, Link
+from fdr.lake.fts.store import Duplicate, Store
 from fdr.lake.fts.submission import job_from
 from fdr.lake.fts.transitions import CANCELED_BY_USER, canceled
 from tests.fts_scripted import Client, ScriptedCrew, stand_in, until

@@ -117,8 +117,8 @@ def is_pure(module):
     return "Pure." in (ast.get_docstring(parsed(module)) or "").partition("\n\n")[0]
 
 
-# The stand-in for FTS3 is a service of its own, with its own words: three of its modules say Pure and take a
-# type from the module of its store, or an id from the clock.
+# The stand-in for FTS3 is a service of its own; what turns a posted job into a value draws its id, as FTS3
+# does, from the clock.
 PURE = [module for module in MODULES if is_pure(module) and not is_within(module, "lake.fts")]
 
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from fdr.lake.settings import Settings, Site
 
 GFAL = "rucio.rse.protocols.gfal.Default"
-# Between storages http copies best: no server has to start a copying process of its own.
-COPY_ORDER = ("davs", "root")
+# XRootD 5.5.3 crashes or stops answering under https copies: see docs/decisions/copies-over-root.md.
+COPY_ORDER = ("root", "davs")
 
 
 def protocols(site: Site) -> tuple[Mapping[str, Any], ...]:

@@ -115,7 +115,7 @@ def write_server_cfg(home: LakeHome, settings: Settings, site_packages: Path) ->
             },
             "alembic": {"cfg": str(alembic)},
             "policy": {"permission": "generic", "schema": "generic"},
-            "conveyor": {"scheme": "davs,root", "use_deterministic_id": "True", "transfertool": "fts3"},
+            "conveyor": {"scheme": "root,davs", "use_deterministic_id": "True", "transfertool": "fts3"},
             "hermes": {"services_list": "activemq"},
             "messaging-hermes": {
                 **address,

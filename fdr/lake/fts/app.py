@@ -17,9 +17,9 @@ from starlette.routing import Route
 from fdr.lake.fts.answers import STORED_JOB_FIELDS, Owner, files_text, job_text, unknown_job
 from fdr.lake.fts.dispatcher import Dispatcher, utc_now
 from fdr.lake.fts.faults import Faults, fault_from
-from fdr.lake.fts.job import Job
+from fdr.lake.fts.job import Job, Link
 from fdr.lake.fts.root import ROOT
-from fdr.lake.fts.store import Duplicate, Link, Store
+from fdr.lake.fts.store import Duplicate, Store
 from fdr.lake.fts.submission import Refusal, job_from
 
 LARGEST_LISTING = 500

@@ -31,9 +31,9 @@ class Config:
     copy_mode: str = "third-party"
     x509_cert_dir: Path | None = None
     bearer_token: str | None = field(default=None, repr=False)
-    workers: int = 16
-    link_active: int = 4
-    storage_active: int = 8
+    workers: int = 32
+    link_active: int = 16
+    storage_active: int = 24
     web_storage_active: int = 2
     operation_timeout_s: int = 15
     transfer_timeout_s: int = 600

@@ -14,10 +14,10 @@ from fdr.lake.fts import transitions
 from fdr.lake.fts.config import Config
 from fdr.lake.fts.crew import DIED, TIMED_OUT, Crew
 from fdr.lake.fts.faults import Fault, Faults, fault_reason
-from fdr.lake.fts.job import Ending, FileState, Job
+from fdr.lake.fts.job import Ending, FileState, Job, Link
 from fdr.lake.fts.order import Order
 from fdr.lake.fts.slots import Slots
-from fdr.lake.fts.store import Link, Store
+from fdr.lake.fts.store import Store
 
 LOG = logging.getLogger(__name__)
 HOST = "localhost"

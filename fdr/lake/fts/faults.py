@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-from fdr.lake.fts.store import Link
+from fdr.lake.fts.job import Link
 from fdr.lake.fts.submission import Refusal
 
 REASON = re.compile(r"(SOURCE|DESTINATION|TRANSFER|STAGING|AGENT) \[\d+\] ")

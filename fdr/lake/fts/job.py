@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class FileState(StrEnum):
@@ -134,3 +135,10 @@ class Ending:
     filesize: int = 0
     duration_s: float = 0.0
     transfer_type: str | None = None
+
+
+class Link(NamedTuple):
+    """Two storages and the way from one to the other."""
+
+    source_se: str
+    dest_se: str

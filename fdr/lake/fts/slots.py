@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from fdr.lake.fts.store import Link
+from fdr.lake.fts.job import Link
 
 
 class Slots:

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fdr.errors import LakeUnusable
-from fdr.lake.fts.job import FINAL_JOB_STATES, UNFINISHED_STATES, File, FileState, Job, JobState, JobType
+from fdr.lake.fts.job import (
+    FINAL_JOB_STATES,
+    UNFINISHED_STATES,
+    File,
+    FileState,
+    Job,
+    JobState,
+    JobType,
+    Link,
+)
 
 JOB_COLUMNS = tuple(field.name for field in fields(Job) if field.name != "files")
 FILE_COLUMNS = tuple(field.name for field in fields(File))
@@ -33,13 +42,6 @@ CREATE TABLE IF NOT EXISTS banned (storage PRIMARY KEY, message, status, since);
 
 class Duplicate(Exception):
     """A job of this id is there already."""
-
-
-class Link(NamedTuple):
-    """Two storages and the way from one to the other."""
-
-    source_se: str
-    dest_se: str
 
 
 class Head(NamedTuple):
