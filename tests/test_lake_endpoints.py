@@ -25,15 +25,19 @@ def experiment(name: str, quota: dict[str, int]) -> Experiment:
     return Experiment(name, "cta", f"{name.lower()}_fdr", INJECT, (), quota, 3600)
 
 
-def test_the_first_protocol_is_preferred_for_writing_and_http_for_copies() -> None:
+def test_the_first_protocol_is_preferred_for_writing_and_root_for_copies() -> None:
     """Priorities count from 1, the best; a protocol is offered for copies too."""
     site = Site("A", "127.0.1.1", 20001, 20002, ("root", "davs"))
     rows = {row["scheme"]: row for row in protocols(site)}
     assert [rows[scheme]["domains"]["wan"]["write"] for scheme in ("root", "davs")] == [1, 2]
-    assert [rows[scheme]["domains"]["wan"]["third_party_copy_write"] for scheme in ("root", "davs")] == [2, 1]
+    assert [rows[scheme]["domains"]["wan"]["third_party_copy_write"] for scheme in ("root", "davs")] == [1, 2]
     assert [rows[scheme]["port"] for scheme in ("root", "davs")] == [20001, 20002]
     turned = {row["scheme"]: row for row in protocols(replace(site, protocols=("davs", "root")))}
     assert [turned[scheme]["domains"]["wan"]["write"] for scheme in ("root", "davs")] == [2, 1]
+    assert [turned[scheme]["domains"]["wan"]["third_party_copy_write"] for scheme in ("root", "davs")] == [
+        1,
+        2,
+    ]
 
 
 def test_a_storage_with_one_protocol_copies_by_that() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import configparser
 import json
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from fdr.connection import read_connection
 from fdr.journal.reader import read_journal
 from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
@@ -23,6 +25,7 @@ from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
 from fdr.model import Outcome
 from fdr.planned import planned
+from fdr.rucio_door import RucioDoor
 from fdr.rundir import RunDir
 from fdr.scenario.load import load_scenario
 from tests.lake.smoke import SMOKE
@@ -68,6 +71,55 @@ def test_a_lake_that_cannot_carry_the_scenario_is_refused_before_anything_is_inj
     hidden = {"s3cret-wrong", *current_settings(lake).account_passwords.values()}
     assert not [secret for secret in hidden if secret in done.stdout]
     assert not RunDir(tmp_path / "run").journal.exists()
+
+
+def test_one_identity_may_serve_every_account(lake: LakeHome, tmp_path: Path) -> None:
+    """Without credentials of their own, accounts are acted for by the identity of the file."""
+    cfg = foreign_cfg(lake, tmp_path / "rucio.cfg")
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(cfg)
+    for section in [name for name in parser.sections() if name.startswith("fdr-account-")]:
+        parser.remove_section(section)
+    with cfg.open("w") as file:
+        parser.write(file)
+    done = fdr(lake, tmp_path, "check", SMOKE, "--lake", cfg)
+    assert done.returncode == 0, done.stdout
+    assert "3 RSEs can be written" in done.stdout
+
+
+def test_a_storage_that_takes_no_file_is_found_before_anything_is_injected(
+    lake: LakeHome, tmp_path: Path
+) -> None:
+    """The check puts a small file at every RSE that will be written."""
+    scope = f"cta_{secrets.token_hex(4)}"
+    changes = ["--set", f"experiments.CTA.scope={scope}"]
+    with refusing(storage_directory("PIC-DCACHE", storage_root(lake)) / scope):
+        done = fdr(lake, tmp_path, "run", SMOKE, "--run-dir", tmp_path / "run", *changes)
+    assert done.returncode == 5, done.stdout
+    assert "RSE PIC-DCACHE: cannot be written" in " ".join(done.stdout.split())
+    assert not RunDir(tmp_path / "run").journal.exists()
+
+
+def test_an_rse_that_is_off_for_writing_is_found_before_anything_is_injected(
+    lake: LakeHome, tmp_path: Path
+) -> None:
+    """Rucio's own availability counts."""
+    with unavailable(lake, "PIC-DCACHE"):
+        done = fdr(lake, tmp_path, "check", SMOKE)
+    assert done.returncode == 5, done.stdout
+    assert "RSE PIC-DCACHE: is not available for writing" in " ".join(done.stdout.split())
+
+
+@contextmanager
+def unavailable(lake: LakeHome, rse: str) -> Iterator[None]:
+    """Turn an RSE off for writing, as an operator does."""
+    door = RucioDoor(read_connection(lake.client_cfg))
+    try:
+        asyncio.run(door.call("root", lambda client: client.update_rse(rse, {"availability_write": False})))
+        yield
+    finally:
+        asyncio.run(door.call("root", lambda client: client.update_rse(rse, {"availability_write": True})))
+        door.close()
 
 
 def test_without_gfal2_nothing_is_injected(lake: LakeHome, tmp_path: Path) -> None:
