@@ -7,6 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from fdr.storage.gfal_context import gfal_environment
+
+GFAL_TIMEOUT_S = 10
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gfal_settings() -> Iterator[None]:
+    """XRootD's client reads its environment once a process: the same short time-outs for every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in gfal_environment(GFAL_TIMEOUT_S, loopback_only=True).items():
+            patch.setenv(name, value)
+        yield
+
 
 @pytest.fixture(scope="session", autouse=True)
 def rucio_cfg(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
