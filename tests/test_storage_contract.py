@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["sites"]
 
-TIMEOUT_S = 4
+TIMEOUT_S = 8
 DIRECTORIES = count()
 
 
