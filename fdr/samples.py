@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 
 from fdr.catalog import Catalog
 from fdr.clock import Clock
@@ -77,6 +78,10 @@ class Sampler:
 
 
 def own_usage(at: float, requests: int) -> GeneratorUsage:
-    """Return what this process has used until now: CPU of all its threads, and its peak memory."""
+    """Return what this process has used until now: CPU of all its threads, and its peak memory.
+
+    The peak is VmHWM of proc(5); getrusage's begins with what the process that started this one had.
+    """
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return GeneratorUsage(at, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, requests)
+    peak_kb = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+    return GeneratorUsage(at, used.ru_utime + used.ru_stime, peak_kb * 1024, requests)
