@@ -210,7 +210,10 @@ class Ending(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """The head of a journal: what the run is. Times are Unix seconds."""
+    """The head of a journal: what the run is. Times are Unix seconds.
+
+    ``lake`` names the lake for people, ``lake_config`` is the path of the rucio.cfg that it was reached by.
+    """
 
     run: str
     scenario: str
@@ -224,6 +227,7 @@ class RunStarted:
     lake: str
     copy_mode: str  # how the lake's FTS copies, where it is known: "third-party", "streamed" or ""
     size_scale: float = 1.0
+    lake_config: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from fdr.model import Note, RunStarted, Scenario, ServiceSample
 from fdr.pfn import Locator
 from fdr.plan import digest, plan
 from fdr.preflight import check_lake
+from fdr.reach import UPLOADS_AT_ONCE
 from fdr.registrar import Registrar
 from fdr.rundir import RunDir
 from fdr.samples import Sampler
@@ -28,8 +29,6 @@ from fdr.stop import Stop
 from fdr.storage.base import Storage
 from fdr.transfer_events import TransferEvents
 from fdr.watch import Watch
-
-UPLOADS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +125,7 @@ class Rehearsal:
             lake=self.connection.name,
             copy_mode=self.connection.copy_mode,
             size_scale=self.scenario.size_scale,
+            lake_config=str(self.connection.rucio_cfg),
         )
 
     def _subscribe(self, leaving: ExitStack) -> TransferEvents | None:

@@ -12,24 +12,21 @@ from pathlib import Path
 from rich.console import Console
 
 from fdr import live
-from fdr.catalog import Catalog
 from fdr.changes import Changes, load_changed
 from fdr.connection import Connection, read_connection
-from fdr.errors import ExitCode, LakeUnusable
+from fdr.errors import ExitCode
 from fdr.lake.home import LakeHome
 from fdr.lake.prepare import prepare_embedded, prepare_foreign
 from fdr.model import Scenario, Verdict
 from fdr.planned import planned
 from fdr.preflight import check_lake
-from fdr.rehearsal import UPLOADS_AT_ONCE, Rehearsal
+from fdr.reach import connect, reach
+from fdr.rehearsal import Rehearsal
 from fdr.report.make import print_summary
-from fdr.rucio_catalog import RucioCatalog
 from fdr.run_report import write_report
 from fdr.rundir import RunDir, make_run_dir, new_run_id
 from fdr.scenario.load import effective_yaml
 from fdr.services import ServiceSampler
-from fdr.storage.base import Storage
-from fdr.storage.gfal import GfalStorage
 
 LOG_BYTES = 10_000_000
 VERDICT_CODES = {
@@ -37,16 +34,6 @@ VERDICT_CODES = {
     Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
     Verdict.FAIL: ExitCode.OBJECTIVE_FAILED,
 }
-
-
-def connect(lake: str) -> Connection:
-    """Return the lake to use: ``local`` is the embedded one, anything else the path of a rucio.cfg."""
-    if lake != "local":
-        return read_connection(Path(lake))
-    home = LakeHome.default()
-    if not home.client_cfg.exists():
-        raise LakeUnusable(f"{home.directory}: there is no lake: run 'fdr lake up', or name one with --lake")
-    return read_connection(home.client_cfg)
 
 
 def prepare(
@@ -104,35 +91,16 @@ def check(path: Path, changes: Changes, lake: str, say: Callable[[str], None]) -
 
 
 async def _check(scenario: Scenario, connection: Connection) -> Sequence[str]:
-    catalog, storage = _open(scenario, connection)
-    try:
+    async with reach(connection, scenario.limits.requests_per_second) as (catalog, storage):
         return tuple(await check_lake(scenario, new_run_id(datetime.now(UTC)), catalog, storage))
-    finally:
-        await catalog.close()
-        await storage.close()
-
-
-def _open(scenario: Scenario, connection: Connection) -> tuple[Catalog, Storage]:
-    """Return the two doors to a lake. Raises LakeUnusable where gfal2 is missing."""
-    storage = GfalStorage(
-        threads=UPLOADS_AT_ONCE,
-        x509_cert_dir=connection.x509_cert_dir,
-        bearer_token=connection.bearer_token,
-        loopback_only=connection.embedded_home is not None,
-    )
-    return RucioCatalog(connection, scenario.limits.requests_per_second), storage
 
 
 async def _perform(
     run: str, scenario: Scenario, directory: RunDir, connection: Connection, console: Console
 ) -> bool:
-    catalog, storage = _open(scenario, connection)
     services = ServiceSampler(LakeHome(connection.embedded_home)) if connection.embedded_home else None
-    rehearsal = Rehearsal(run, scenario, directory, connection, catalog, storage, services)
-    try:
+    async with reach(connection, scenario.limits.requests_per_second) as (catalog, storage):
+        rehearsal = Rehearsal(run, scenario, directory, connection, catalog, storage, services)
         return await rehearsal.carry_out(
             lambda over: live.show(directory.journal, planned(scenario), console, over)
         )
-    finally:
-        await catalog.close()
-        await storage.close()

@@ -7,27 +7,16 @@ from io import StringIO
 
 from rich.console import Console
 
-from fdr.journal.reader import read_journal
 from fdr.live import show
-from fdr.model import Scenario
 from fdr.planned import planned
+from fdr.recorded_run import recorded_run
 from fdr.report.make import Report, make_report, print_summary, to_html, to_json_text
 from fdr.rundir import RunDir
-from fdr.scenario.load import load_scenario
-
-
-def scenario_of(directory: RunDir) -> Scenario:
-    """Return the scenario of a run as it was run."""
-    with read_journal(directory.journal) as reader:
-        started = reader.started
-    return load_scenario(
-        directory.scenario, scale=started.scale, size_scale=started.size_scale, speed=started.speed
-    )
 
 
 def report_of(directory: RunDir) -> Report:
     """Return the report of a run, from its directory alone."""
-    scenario = scenario_of(directory)
+    scenario = recorded_run(directory).scenario
     return make_report(directory.journal, planned(scenario), scenario.objectives, scenario.rses)
 
 
@@ -48,4 +37,4 @@ def summary_text(report: Report) -> str:
 
 def watch(directory: RunDir, console: Console) -> None:
     """Show a run until it has ended, or until this process is interrupted."""
-    asyncio.run(show(directory.journal, planned(scenario_of(directory)), console, asyncio.Event()))
+    asyncio.run(show(directory.journal, planned(recorded_run(directory).scenario), console, asyncio.Event()))

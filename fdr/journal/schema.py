@@ -22,7 +22,7 @@ from fdr.model import (
 )
 
 APPLICATION_ID = 0x46445231  # "FDR1": what `file` and PRAGMA application_id tell of a journal
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 FIRST_WORDS = ("", "ok")  # words 0 and 1 take no byte in a row, so the commonest two get them
 
