@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,6 +191,7 @@ async def test_events_since_tells_an_outcome_only_after_its_intention(tmp_path: 
 KILLED = """
 import asyncio, os, signal, sys
 sys.path.insert(0, {tests!r})
+from dataclasses import replace
 from pathlib import Path
 from fdr.journal.writer import Journal
 from tests.test_journal import STARTED, intention, outcome
@@ -232,10 +235,6 @@ def test_a_killed_journal_is_readable_cut_anywhere_in_its_log(tmp_path: Path) ->
         copy.mkdir()
         shutil.copy(path, copy / "journal.sqlite")
         (copy / "journal.sqlite-wal").write_bytes(log[: int(len(log) * share)])
-        if share == 0.0:  # the head itself was in the log
-            with pytest.raises(UsageError):
-                read_journal(copy / "journal.sqlite")
-            continue
         with read_journal(copy / "journal.sqlite") as reader:
             found = of_type(list(reader.events()), Intention)
         assert found == [intention(number) for number in range(len(found))]
@@ -266,6 +265,50 @@ def test_a_killed_journal_is_readable_where_nothing_may_be_written(tmp_path: Pat
     finally:
         tmp_path.chmod(0o755)
     assert told.stdout.strip() == b"999"
+
+
+async def test_a_killed_journal_goes_on_when_it_is_opened_again(tmp_path: Path) -> None:
+    """What is written after it was killed follows what was there, with old words and new ones."""
+    path = killed_journal(tmp_path)
+    journal = Journal.reopen(path)
+    more = [intention(500), replace(intention(501), experiment="HESS", rse="ELSEWHERE")]
+    await journal.intend(more)
+    await journal.close()
+    with read_journal(path) as reader:
+        found = list(reader.events())
+        told, cursor = reader.events_since()
+    assert of_type(found, Intention) == [*(intention(number) for number in range(500)), *more]
+    assert len(of_type(found, Outcome)) == 499
+    assert told == found
+    assert cursor[:2] == (502, 499)
+
+
+def test_only_a_journal_is_opened_again(tmp_path: Path) -> None:
+    """Something else in its place is left as it is, and told in one sentence."""
+    path = tmp_path / "journal.sqlite"
+    path.write_text("precious" * 1000)
+    with pytest.raises(UsageError, match="journal"):
+        Journal.reopen(path)
+    assert path.read_text() == "precious" * 1000
+    with pytest.raises(UsageError, match="there is no journal"):
+        Journal.reopen(tmp_path / "nothing")
+
+
+def test_a_journal_that_is_there_has_its_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Died while it was made, there is no journal; the next attempt makes it."""
+
+    def die(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "journal.sqlite"
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", die)
+        with pytest.raises(JournalFailed, match="No space left"):
+            Journal.create(path, STARTED)
+    assert not path.exists()
+    asyncio.run(Journal.create(path, STARTED).close())
+    with read_journal(path) as reader:
+        assert reader.started == STARTED
 
 
 def test_a_journal_is_not_overwritten(tmp_path: Path) -> None:

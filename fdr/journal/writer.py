@@ -11,14 +11,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fdr.errors import ExitCode, FdrError, UsageError
-from fdr.journal.schema import (
-    FIRST_WORDS,
-    RUN_COLUMNS,
-    TABLES,
-    Table,
-    create_statements,
-    insert_statement,
-)
+from fdr.journal.file import make_journal_file, open_for_writing
+from fdr.journal.reader import read_journal
+from fdr.journal.schema import TABLES, Table, insert_statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +23,6 @@ if TYPE_CHECKING:
     from fdr.model import Event, Intention, RunStarted
 
 MAX_PENDING = 200_000  # events that may wait for the disk, about 60 MB; more, and the journal fails
-CHECKPOINT_PAGES = 4_000  # the write-ahead log is folded into the file every 16 MB
 # One statement appends many rows: SQLite lets go of the interpreter lock once a statement, and on a busy
 # interpreter it then waits 5 ms to get it back.
 CHUNKS = (256, 32, 4, 1)
@@ -51,8 +45,10 @@ class Journal:
     journal has failed for good: ``failed`` returns and every later call raises JournalFailed.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, max_delay_s: float) -> None:
-        """Take an empty journal that is open; call ``create`` instead."""
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, words: Iterable[str], max_delay_s: float
+    ) -> None:
+        """Take a journal that is open and its words; call ``create`` or ``reopen`` instead."""
         self.path = path
         self._connection = connection
         self._max_delay_s = max_delay_s
@@ -62,7 +58,7 @@ class Journal:
         self._failure: JournalFailed | None = None
         self._watchers: list[Waiter] = []
         self._closing = False
-        self._words = {text: number for number, text in enumerate(FIRST_WORDS)}
+        self._words = {text: number for number, text in enumerate(words)}
         self._thread = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
 
     @classmethod
@@ -74,21 +70,25 @@ class Journal:
         if path.exists():
             raise UsageError(f"{path}: there is a journal already (choose another run directory)")
         try:
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-            connection.execute("BEGIN")
-            for statement in create_statements():
-                connection.execute(statement)
-            connection.executemany("INSERT INTO word VALUES (?, ?)", enumerate(FIRST_WORDS))
-            marks = ", ".join("?" * len(RUN_COLUMNS))
-            head = [getattr(started, column) for column in RUN_COLUMNS]
-            connection.execute(f"INSERT INTO run VALUES ({marks})", head)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
+            make_journal_file(path, started)
+        except (sqlite3.Error, OSError) as error:
             raise JournalFailed(f"{path}: the journal cannot be made: {error}") from error
-        journal = cls(path, connection, max_delay_s)
+        return cls.reopen(path, max_delay_s)
+
+    @classmethod
+    def reopen(cls, path: Path, max_delay_s: float = 0.02) -> Journal:
+        """Go on writing a journal, also one whose writer was killed; hold its run first (``RunDir.held``).
+
+        Raises UsageError if it is missing, not a journal, damaged, or of another schema version, and
+        JournalFailed if it cannot be written.
+        """
+        read_journal(path).close()
+        try:
+            connection = open_for_writing(path)
+            words = connection.execute("SELECT text FROM word ORDER BY id").fetchall()
+        except sqlite3.Error as error:
+            raise JournalFailed(f"{path}: the journal cannot be written: {error}") from error
+        journal = cls(path, connection, [text for (text,) in words], max_delay_s)
         journal._thread.start()
         return journal
 

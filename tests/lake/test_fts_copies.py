@@ -301,15 +301,15 @@ def test_several_sources_and_several_hops_move_real_bytes(sites: tuple[Site, Sit
     alpha, beta = sites
     keep(alpha, "hop/there", b"over the hills")
     with standing_in(tmp_path, "streamed", alpha.certificates.ca_dir) as fts:
-        sources = [alpha.url("davs", "hop/nosuch"), alpha.url("davs", "hop/there")]
-        files = [{"sources": sources, "destinations": [beta.url("davs", "hop/one")]}]
+        sources = [alpha.url("root", "hop/nosuch"), alpha.url("root", "hop/there")]
+        files = [{"sources": sources, "destinations": [beta.url("root", "hop/one")]}]
         body = {"files": files, "params": {"verify_checksum": "both"}}
         job = fts.ended(str(fts.ask("POST", "/jobs", body)["job_id"]))
-        assert [file["file_state"] for file in job["files"]] == ["FAILED", "FINISHED"]
+        assert [file["file_state"] for file in job["files"]] == ["FAILED", "FINISHED"], job
         assert (job["job_type"], job["job_state"]) == ("R", "FINISHED")
         hops = [
-            (alpha.url("davs", "hop/there"), beta.url("davs", "hop/two")),
-            (beta.url("davs", "hop/two"), alpha.url("davs", "hop/three")),
+            (alpha.url("root", "hop/there"), beta.url("root", "hop/two")),
+            (beta.url("root", "hop/two"), alpha.url("root", "hop/three")),
         ]
         job = fts.ended(fts.submit(*hops, multihop=True))
         assert (job["job_type"], job["job_state"]) == ("H", "FINISHED")
