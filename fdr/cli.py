@@ -10,7 +10,6 @@ import traceback
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 
@@ -175,19 +174,15 @@ FORMATS = {"terminal": run_report.summary_text, "html": to_html, "json": to_json
 
 def main() -> None:
     """Run the command line; whatever goes wrong ends in one message and an exit code of the table."""
+    code: int | str | None
     try:
-        code = app(standalone_mode=False)
+        app()
+        code = ExitCode.PASSED
+    except SystemExit as ended:  # Typer's own endings: 2 after bad usage, 130 after Ctrl-C
+        code = ended.code
     except FdrError as error:
         print(f"fdr: {error}", file=sys.stderr)
         code = error.exit_code
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.ClickException as error:
-        error.show()
-        code = ExitCode.USAGE
-    except (click.Abort, KeyboardInterrupt):
-        print("fdr: interrupted", file=sys.stderr)
-        code = ExitCode.INTERRUPTED
     except Exception as error:  # the one place where anything may arrive
         code = _defect(error)
     sys.stdout.flush()
