@@ -1,18 +1,29 @@
-"""Reach a lake: how to connect to it, and the two doors to it."""
+"""Reach a lake: how to connect to it, and the doors to it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from fdr.connection import Connection, read_connection
 from fdr.errors import LakeUnusable
 from fdr.lake.home import LakeHome
 from fdr.rucio_catalog import RucioCatalog
+from fdr.rucio_inventory import RucioInventory
 from fdr.storage.gfal import GfalStorage
 
 UPLOADS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """All that is asked of one lake: Rucio, what it has on record, and the bytes at its RSEs."""
+
+    catalog: RucioCatalog
+    inventory: RucioInventory
+    storage: GfalStorage
 
 
 def connect(lake: str) -> Connection:
@@ -29,10 +40,8 @@ def connect(lake: str) -> Connection:
 
 
 @asynccontextmanager
-async def reach(
-    connection: Connection, requests_per_second: float | None = None
-) -> AsyncIterator[tuple[RucioCatalog, GfalStorage]]:
-    """Open the two doors to a lake for the length of the block.
+async def reach(connection: Connection, requests_per_second: float | None = None) -> AsyncIterator[Doors]:
+    """Open the doors to a lake for the length of the block.
 
     ``requests_per_second`` bounds what Rucio is sent. Raises LakeUnusable where gfal2 is missing.
     """
@@ -44,7 +53,7 @@ async def reach(
     )
     catalog = RucioCatalog(connection, requests_per_second)
     try:
-        yield catalog, storage
+        yield Doors(catalog, RucioInventory(catalog.door), storage)
     finally:
         await catalog.close()
         await storage.close()

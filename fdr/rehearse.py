@@ -91,16 +91,17 @@ def check(path: Path, changes: Changes, lake: str, say: Callable[[str], None]) -
 
 
 async def _check(scenario: Scenario, connection: Connection) -> Sequence[str]:
-    async with reach(connection, scenario.limits.requests_per_second) as (catalog, storage):
-        return tuple(await check_lake(scenario, new_run_id(datetime.now(UTC)), catalog, storage))
+    async with reach(connection, scenario.limits.requests_per_second) as doors:
+        run = new_run_id(datetime.now(UTC))
+        return tuple(await check_lake(scenario, run, doors.catalog, doors.storage))
 
 
 async def _perform(
     run: str, scenario: Scenario, directory: RunDir, connection: Connection, console: Console
 ) -> bool:
     services = ServiceSampler(LakeHome(connection.embedded_home)) if connection.embedded_home else None
-    async with reach(connection, scenario.limits.requests_per_second) as (catalog, storage):
-        rehearsal = Rehearsal(run, scenario, directory, connection, catalog, storage, services)
+    async with reach(connection, scenario.limits.requests_per_second) as doors:
+        rehearsal = Rehearsal(run, scenario, directory, connection, doors.catalog, doors.storage, services)
         return await rehearsal.carry_out(
             lambda over: live.show(directory.journal, planned(scenario), console, over)
         )

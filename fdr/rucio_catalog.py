@@ -22,6 +22,11 @@ class RucioCatalog:
         self._call = self._door.call
 
     @property
+    def door(self) -> RucioDoor:
+        """The door to Rucio that every call goes through, for what else is asked of the same lake."""
+        return self._door
+
+    @property
     def requests(self) -> int:
         """How many REST calls have been made, each counted once however often the client tried."""
         return self._door.requests

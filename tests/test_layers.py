@@ -27,7 +27,17 @@ CLOCKS_AND_DICE = {"now", "utcnow", "today", "uuid1", "uuid4", "SystemRandom", "
 
 # Importer: what it must not reach, over any number of imports.
 RUNNING = ("engine", "actions", "rehearsal", "rehearse", "preflight", "registrar", "watch", "stop")
-LAKE = ("catalog", "rucio_catalog", "rucio_door", "storage", "lake", "transfer_events", "services")
+LAKE = (
+    "catalog",
+    "rucio_catalog",
+    "inventory",
+    "rucio_inventory",
+    "rucio_door",
+    "storage",
+    "lake",
+    "transfer_events",
+    "services",
+)
 SHOWING = ("report", "live", "cli")
 NEVER_REACHES = {
     "scenario": (*RUNNING, *LAKE, *SHOWING, "journal.writer", "journal.reader", "metrics"),
@@ -40,6 +50,8 @@ NEVER_REACHES = {
     "journal.reader": (*RUNNING, *LAKE, *SHOWING, "plan", "scenario"),
     "catalog": (*RUNNING, *SHOWING, "journal", "lake", "storage", "rucio_door", "plan", "scenario"),
     "rucio_catalog": (*RUNNING, *SHOWING, "journal", "lake", "storage", "plan", "scenario"),
+    "inventory": (*RUNNING, *SHOWING, "journal", "lake", "storage", "rucio_door", "plan", "scenario"),
+    "rucio_inventory": (*RUNNING, *SHOWING, "journal", "lake", "storage", "plan", "scenario"),
     "storage": (*RUNNING, *SHOWING, "catalog", "journal", "lake", "plan", "scenario"),
     "lake": (*RUNNING, "report", "live", "cli", "journal.writer", "journal.reader", "metrics", "plan"),
 }

@@ -9,6 +9,7 @@ from fdr.catalog import MAX_FILES_PER_CALL, NewReplica, RseFacts, RuleState, Usa
 from fdr.errors import Refused
 from fdr.expression import matching
 from fdr.model import Did, Rse, Rule
+from fdr.pfn import Locator
 
 
 @dataclass(slots=True)
@@ -47,36 +48,33 @@ class FakeCatalog:
         return "fake"
 
     async def log_in(self, account: str) -> None:
-        self._ask("log_in", account)
+        self.ask("log_in", account)
         if account not in self.owners.values():
             raise Refused("unauthenticated", f"Rucio does not let {account} in")
 
     async def scopes_of(self, account: str) -> frozenset[str]:
-        self._ask("scopes_of", account)
+        self.ask("scopes_of", account)
         return frozenset(scope for scope, owner in self.owners.items() if owner == account)
 
     async def all_scopes(self, account: str) -> frozenset[str]:
-        self._ask("all_scopes", account)
+        self.ask("all_scopes", account)
         return frozenset(self.owners)
 
     async def rse(self, account: str, rse: str) -> RseFacts | None:
-        self._ask("rse", rse)
-        if rse not in self.rses:
-            return None
-        prefixes = tuple(f"{scheme}://{rse.lower()}:1094//rucio/" for scheme in self.rses[rse].protocols)
-        return RseFacts(rse, deterministic=True, writable=True, prefixes=prefixes, settings={})
+        self.ask("rse", rse)
+        return self._facts(rse) if rse in self.rses else None
 
     async def matching_rses(self, account: str, expression: str) -> frozenset[str]:
-        self._ask("matching_rses", expression)
+        self.ask("matching_rses", expression)
         return matching(expression, self.rses)
 
     async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
-        self._ask("create_dataset", dataset)
+        self.ask("create_dataset", dataset)
         self._check_owner(account, dataset)
         self.datasets.setdefault(dataset, FakeDataset(lifetime_s))
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
-        self._ask("register", replicas)
+        self.ask("register", replicas)
         assert len(replicas) <= MAX_FILES_PER_CALL
         for replica in replicas:
             self._check_owner(account, replica.dataset)
@@ -89,14 +87,14 @@ class FakeCatalog:
             self.datasets[replica.dataset].files[replica.did] = replica
 
     async def close_dataset(self, account: str, dataset: Did) -> None:
-        self._ask("close_dataset", dataset)
+        self.ask("close_dataset", dataset)
         self._check_owner(account, dataset)
         if dataset not in self.datasets:
             raise Refused("data-identifier-not-found", f"{dataset} is not there")
         self.datasets[dataset].is_open = False
 
     async def add_rule(self, account: str, dataset: Did, rule: Rule) -> str:
-        self._ask("add_rule", dataset)
+        self.ask("add_rule", dataset)
         if dataset not in self.datasets:
             raise Refused("data-identifier-not-found", f"{dataset} is not there")
         if len(matching(rule.to, self.rses)) < rule.copies:
@@ -109,7 +107,7 @@ class FakeCatalog:
         return rule_id
 
     async def rules(self, account: str, scope: str, name_prefix: str) -> list[RuleState]:
-        self._ask("rules", scope)
+        self.ask("rules", scope)
         return [
             self._state(rule_id, did, rule)
             for rule_id, (_, did, rule) in self.rules_added.items()
@@ -119,7 +117,7 @@ class FakeCatalog:
     async def dataset_locks(
         self, account: str, datasets: Sequence[Did]
     ) -> dict[Did, frozenset[tuple[str, str]]]:
-        self._ask("dataset_locks", datasets)
+        self.ask("dataset_locks", datasets)
         locks: dict[Did, set[tuple[str, str]]] = {}
         for rule_id, (_, did, rule) in self.rules_added.items():
             if did in datasets:
@@ -129,12 +127,12 @@ class FakeCatalog:
         return {did: frozenset(pairs) for did, pairs in locks.items()}
 
     async def rule_rses(self, account: str, rule_id: str) -> frozenset[str]:
-        self._ask("rule_rses", rule_id)
+        self.ask("rule_rses", rule_id)
         _, did, rule = self.rules_added[rule_id]
         return frozenset(self._chosen(rule)) if self.datasets[did].files else frozenset()
 
     async def usage(self, account: str, rse: str) -> Usage | None:
-        self._ask("usage", rse)
+        self.ask("usage", rse)
         here = [
             file for dataset in self.datasets.values() for file in dataset.files.values() if file.rse == rse
         ]
@@ -143,9 +141,30 @@ class FakeCatalog:
     async def close(self) -> None:
         return
 
-    def _ask(self, operation: str, subject: object) -> None:
+    def replica_states(self, file: Did) -> dict[str, str]:
+        """Return the state of every replica of a file by RSE; a rule's are COPYING until transfers run."""
+        states: dict[str, str] = {}
+        for dataset, content in self.datasets.items():
+            if file in content.files:
+                for _, ruled, rule in self.rules_added.values():
+                    if ruled == dataset:
+                        by_rule = "AVAILABLE" if self.transfers_run else "COPYING"
+                        states |= dict.fromkeys(self._chosen(rule), by_rule)
+                states[content.files[file].rse] = "AVAILABLE"
+        return states
+
+    def url(self, rse: str, file: Did) -> str:
+        """Return where a file lies at an RSE, by its first protocol."""
+        return Locator(self._facts(rse)).url(file)
+
+    def ask(self, operation: str, subject: object) -> None:
+        """Count a request and let the weather have its say."""
         self._requests += 1
         self.weather(operation, subject)
+
+    def _facts(self, rse: str) -> RseFacts:
+        prefixes = tuple(f"{scheme}://{rse.lower()}:1094//rucio/" for scheme in self.rses[rse].protocols)
+        return RseFacts(rse, deterministic=True, writable=True, prefixes=prefixes, settings={})
 
     def _check_owner(self, account: str, did: Did) -> None:
         if self.owners.get(did.scope) != account:

@@ -1,4 +1,4 @@
-"""The promises of a catalogue, kept by the fake of the other tests and by a real Rucio alike."""
+"""The promises of a catalogue and its inventory, kept by the fakes of other tests and a real Rucio alike."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import pytest
 from fdr.catalog import Catalog, NewReplica
 from fdr.connection import Connection, read_connection
 from fdr.errors import Refused
+from fdr.inventory import FileRecord, Inventory
 from fdr.model import Did, Rule, When
+from fdr.pfn import Locator
 from fdr.rucio_catalog import RucioCatalog
+from fdr.rucio_inventory import RucioInventory
 from tests.fakes.catalog import FakeCatalog
+from tests.fakes.inventory import FakeInventory
 from tests.lake.smoke import smoke
 
 ACCOUNT, SCOPE, RSE = "cta", "cta_fdr", "PIC-DCACHE"
@@ -25,6 +29,7 @@ class Subject:
     """A catalogue to try, and a prefix for names that nobody else uses."""
 
     catalog: Catalog
+    inventory: Inventory
     prefix: str
 
     def did(self, name: str) -> Did:
@@ -51,8 +56,15 @@ def connection(request: pytest.FixtureRequest) -> Connection | None:
 async def subject(connection: Connection | None) -> AsyncIterator[Subject]:
     scenario = smoke()
     owners = {experiment.scope: experiment.account for experiment in scenario.experiments.values()}
-    catalog = RucioCatalog(connection) if connection else FakeCatalog(scenario.rses, owners)
-    yield Subject(catalog, f"contract-{secrets.token_hex(4)}")
+    catalog: RucioCatalog | FakeCatalog
+    inventory: Inventory
+    if connection:
+        catalog = RucioCatalog(connection)
+        inventory = RucioInventory(catalog.door)
+    else:
+        catalog = FakeCatalog(scenario.rses, owners)
+        inventory = FakeInventory(catalog)
+    yield Subject(catalog, inventory, f"contract-{secrets.token_hex(4)}")
     await catalog.close()
 
 
@@ -177,3 +189,49 @@ async def test_requests_are_counted(subject: Subject) -> None:
     before = subject.catalog.requests
     await subject.dataset("1")
     assert subject.catalog.requests >= before + 2
+
+
+async def test_files_are_told_with_their_size_checksum_and_replicas(subject: Subject) -> None:
+    """What was registered comes back, with where Rucio would read it; what is unknown is left out."""
+    await subject.dataset("1", "2")
+    asked = [subject.did(name) for name in ("1", "2", "3")]
+    found = await subject.inventory.files(ACCOUNT, asked)
+    assert found.keys() == {asked[0], asked[1]}
+    facts = await subject.catalog.rse(ACCOUNT, RSE)
+    assert facts is not None
+    url = Locator(facts).url(asked[0])
+    assert found[asked[0]] == FileRecord(asked[0], 10, "0a0b0c0d", frozenset({RSE}), {}, {RSE: url})
+    assert await subject.inventory.files(ACCOUNT, []) == {}
+
+
+async def test_a_replica_on_its_way_is_not_available(subject: Subject) -> None:
+    """A rule's replica is told with its state until its bytes have arrived."""
+    if isinstance(subject.catalog, FakeCatalog):
+        subject.catalog.transfers_run = False
+    dataset = await subject.dataset("1")
+    await subject.catalog.add_rule(ACCOUNT, dataset, rule("DESY-DCACHE"))
+    found = await subject.inventory.files(ACCOUNT, [subject.did("1")])
+    record = found[subject.did("1")]
+    assert record.rses == {RSE}
+    assert record.other_states == {"DESY-DCACHE": "COPYING"}
+
+
+async def test_datasets_are_found_by_the_beginning_of_their_names(subject: Subject) -> None:
+    """An underscore stands for itself, files are not datasets, and other scopes are not looked at."""
+    dataset = await subject.dataset("1")
+    odd = subject.did("data_set")
+    await subject.catalog.create_dataset(ACCOUNT, odd, LIFETIME_S)
+    inventory = subject.inventory
+    assert await inventory.datasets(ACCOUNT, SCOPE, subject.prefix) == {dataset, odd}
+    assert await inventory.datasets(ACCOUNT, SCOPE, f"{subject.prefix}/data_") == {odd}
+    assert await inventory.datasets(ACCOUNT, "lsst_fdr", subject.prefix) == frozenset()
+
+
+async def test_the_contents_of_datasets_are_told_together(subject: Subject) -> None:
+    """Also those of an empty dataset and of one that is not there: none."""
+    dataset = await subject.dataset("1", "2")
+    empty, missing = subject.did("empty"), subject.did("missing")
+    await subject.catalog.create_dataset(ACCOUNT, empty, LIFETIME_S)
+    found = await subject.inventory.contents(ACCOUNT, [dataset, empty, missing])
+    files = frozenset({subject.did("1"), subject.did("2")})
+    assert found == {dataset: files, empty: frozenset(), missing: frozenset()}
