@@ -21,6 +21,10 @@ class Budget:
             return f"limits.files: {limits.files} files have been begun"
         if limits.volume_bytes is not None and self._bytes + size_bytes > limits.volume_bytes:
             return f"limits.volume: {self._bytes} of {limits.volume_bytes} bytes have been begun"
+        self.spend(size_bytes)
+        return ""
+
+    def spend(self, size_bytes: int) -> None:
+        """Count in an upload that has been begun, now or before the run was resumed."""
         self._files += 1
         self._bytes += size_bytes
-        return ""

@@ -49,6 +49,10 @@ Sets = Annotated[
     typer.Option("--set", metavar="PATH=VALUE", help="Change a value: experiments.CTA.scope=cta2."),
 ]
 Lake = Annotated[str, typer.Option(help="The lake: local (the embedded one), or the path of a rucio.cfg.")]
+LakeOfRun = Annotated[
+    str | None,
+    typer.Option("--lake", help="Reach its lake another way: local, or the path of a rucio.cfg."),
+]
 Version = Annotated[bool, typer.Option("--version", help="Print the version and exit.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Run = Annotated[
@@ -86,6 +90,17 @@ def run(
     from fdr.rehearse import rehearse  # what a run needs takes a second to import
 
     raise typer.Exit(rehearse(scenario_file, changes, lake, run_dir, prepare, out))
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(run: Run = None, lake: LakeOfRun = None) -> None:
+    """Go on with a run that was stopped, or that died: settle what is unknown, do what is left, report all.
+
+    What became late meanwhile is due at once, and its lateness is recorded.
+    """
+    from fdr.rehearse import resume as resume_run
+
+    raise typer.Exit(resume_run(find_run_dir(run), lake, out))
 
 
 @app.command(epilog=EXIT_CODES)

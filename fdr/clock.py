@@ -20,9 +20,9 @@ class Clock(Protocol):
 class SteadyClock:
     """The machine's clock, read once: steps of the wall clock do not disturb a run."""
 
-    def __init__(self) -> None:
-        """Set the clock by the wall clock."""
-        self._offset = time.time() - time.monotonic()
+    def __init__(self, not_before: float = 0.0) -> None:
+        """Set the clock by the wall clock, or to ``not_before`` (Unix seconds) if that is behind."""
+        self._offset = max(time.time(), not_before) - time.monotonic()
 
     def now(self) -> float:
         """Return the time in Unix seconds."""

@@ -11,6 +11,7 @@ from fdr.datasets import OpenDatasets
 from fdr.journal.writer import Journal
 from fdr.model import Action, Did, Scenario
 from fdr.names import dataset_name, did_name
+from fdr.payload import Payload
 from fdr.pfn import Locator
 from fdr.registrar import Registrar
 from fdr.storage.base import Storage
@@ -47,3 +48,7 @@ class Context:
         experiment = self.scenario.experiments[action.experiment]
         name = did_name(experiment, self.run, self.date, action.dataset, action.file)
         return Did(experiment.scope, name)
+
+    def payload(self, file: Did, size_bytes: int) -> Payload:
+        """Return the bytes of a file of the run: the same whenever they are asked for."""
+        return Payload(f"{self.scenario.seed}/{file}", size_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 
 from asyncio_pool import AioPool
 
@@ -12,6 +12,7 @@ from fdr.budget import Budget
 from fdr.context import Context
 from fdr.datasets import OpenDataset
 from fdr.model import Action, Did, Ending, Intention, Kind, Note, Outcome
+from fdr.standing import Left, Standing
 from fdr.stop import Stop
 
 LOOKAHEAD_S = 0.2  # intentions are on disk this long before they are due
@@ -25,14 +26,25 @@ class Engine:
 
     Open loop: an upload that is due starts, up to IN_FLIGHT of them; beyond that it is dropped and the
     journal says so. ``uploads`` puts run at once. An action's intention is on disk before it is begun.
+
+    Of a run that is resumed it does what ``standing`` leaves. What was due before is due at once, and waits
+    for room instead of being dropped: the schedule was not kept because nobody was there to keep it.
     """
 
-    def __init__(self, context: Context, uploads: int, in_flight: int = IN_FLIGHT) -> None:
-        """Take what to perform with, how many files to put at once, and the in-flight bound."""
+    def __init__(
+        self,
+        context: Context,
+        uploads: int,
+        in_flight: int = IN_FLIGHT,
+        standing: Standing | None = None,
+    ) -> None:
+        """Take what to perform with, how many files to put at once, the in-flight bound, what is done."""
         self._context = context
         self._pool = AioPool(size=uploads)
         self._in_flight_bound = in_flight
         self._in_flight = 0
+        self._ended_one = asyncio.Event()
+        self._standing = standing or Standing()
         self._work: set[asyncio.Task[None]] = set()
         self._budget = Budget(context.scenario.limits)
         self._defects: list[BaseException] = []
@@ -44,13 +56,16 @@ class Engine:
         given STOP_GRACE_S, then cancelled; it then stands in the journal as begun and not ended. Raises
         whatever unforeseen error an action met, after the others have ended.
         """
-        for batch in _batches(actions):
+        late_s = self._context.clock.now() - started_at
+        for batch in _batches(self._remaining(actions), late_s):
             await self._sleep_until(started_at + batch[0].due_s - LOOKAHEAD_S, stop)
             if stop.wanted:
                 break
-            await self._context.journal.intend([self._intention(action, started_at) for action in batch])
+            await self._intend(batch, started_at)
             for action in batch:
                 await self._sleep_until(started_at + action.due_s, stop)
+                if action.due_s < late_s:
+                    await self._room(stop)
                 if stop.wanted:
                     self._drop(action, "stopped")
                 else:
@@ -62,13 +77,48 @@ class Engine:
         if self._defects:
             raise self._defects[0]
 
+    def _remaining(self, actions: Iterable[Action]) -> Iterator[Action]:
+        """Yield the actions that are left, and let the others count for what they have done."""
+        for action in actions:
+            match self._standing.left(action.id, action.kind):
+                case Left.NOTHING | Left.UNSETTLED:
+                    self._pass_over(action)
+                case _:
+                    yield action
+
+    def _pass_over(self, action: Action) -> None:
+        if action.kind is Kind.UPLOAD:
+            self._budget.spend(action.size_bytes)
+            return
+        state = self._begin(action)
+        if action.kind is Kind.DATASET:
+            state.created.decide(self._standing.is_ok(action.id))
+        elif action.kind is Kind.CLOSE:
+            state.closed.decide(self._standing.is_ok(action.id))
+        self._context.datasets.end_action(action.experiment, action.dataset)
+
+    async def _room(self, stop: Stop) -> None:
+        """Wait until another upload may begin, or the run should end."""
+        while self._in_flight >= self._in_flight_bound and not stop.wanted:
+            self._ended_one.clear()
+            await self._first_of(self._ended_one.wait(), stop)
+
+    async def _intend(self, batch: Sequence[Action], started_at: float) -> None:
+        """Put on disk which actions are about to be begun, but for those that are there from before."""
+        new = [action for action in batch if not self._standing.is_intended(action.id)]
+        if new:
+            await self._context.journal.intend([self._intention(action, started_at) for action in new])
+
     async def _sleep_until(self, at: float, stop: Stop) -> None:
         if stop.wanted or at <= self._context.clock.now():
             return
-        sleeping = asyncio.ensure_future(self._context.clock.sleep_until(at))
-        stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in (sleeping, stopping):
+        await self._first_of(self._context.clock.sleep_until(at), stop)
+
+    async def _first_of(self, event: Awaitable[object], stop: Stop) -> None:
+        """Wait for something, or for the wish to end."""
+        waiters = {asyncio.ensure_future(event), asyncio.ensure_future(stop.wait())}
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+        for waiter in waiters:
             waiter.cancel()
 
     async def _finish(self, stop: Stop) -> None:
@@ -105,8 +155,7 @@ class Engine:
         return self._context.file(action) if is_upload else self._context.dataset(action)
 
     def _start(self, action: Action, stop: Stop) -> None:
-        rules = self._context.scenario.experiments[action.experiment].rules
-        state = self._context.datasets.begin(action.experiment, action.dataset, len(rules))
+        state = self._begin(action)
         if action.kind is Kind.UPLOAD:
             if self._in_flight >= self._in_flight_bound:
                 self._drop(action, "in-flight-bound")
@@ -120,6 +169,10 @@ class Engine:
             self._spawn(self._upload(action, state))
         else:
             self._spawn(self._perform(action, state))
+
+    def _begin(self, action: Action) -> OpenDataset:
+        rules = self._context.scenario.experiments[action.experiment].rules
+        return self._context.datasets.begin(action.experiment, action.dataset, len(rules))
 
     def _drop(self, action: Action, reason: str) -> None:
         now = self._context.clock.now()
@@ -138,12 +191,18 @@ class Engine:
 
     async def _upload(self, action: Action, state: OpenDataset) -> None:
         file = self._context.file(action)
+        standing = self._standing
         try:
-            adler32 = await self._pool.exec(upload.put(self._context, action, file))
+            if standing.left(action.id, action.kind) is Left.REGISTER:
+                adler32: str | None = self._context.payload(file, action.size_bytes).adler32()
+            else:
+                again = standing.is_intended(action.id)
+                adler32 = await self._pool.exec(upload.put(self._context, action, file, overwrite=again))
             if adler32 is not None:
                 await upload.register(self._context, action, state, file, adler32)
         finally:
             self._in_flight -= 1
+            self._ended_one.set()
             state.end_upload()
 
     async def _perform(self, action: Action, state: OpenDataset) -> None:
@@ -155,11 +214,14 @@ PERFORM = {Kind.DATASET: dataset.perform, Kind.CLOSE: close.perform, Kind.RULE: 
 STEPS = {Kind.DATASET: "create", Kind.UPLOAD: "put", Kind.CLOSE: "close", Kind.RULE: "rule"}
 
 
-def _batches(actions: Iterable[Action]) -> Iterator[list[Action]]:
-    """Group actions whose due times lie within LOOKAHEAD_S, at most BATCH together."""
+def _batches(actions: Iterable[Action], late_s: float) -> Iterator[list[Action]]:
+    """Group actions whose due times lie within LOOKAHEAD_S, at most BATCH together.
+
+    All that was due before ``late_s`` is due together.
+    """
     batch: list[Action] = []
     for action in actions:
-        if batch and (action.due_s > batch[0].due_s + LOOKAHEAD_S or len(batch) >= BATCH):
+        if batch and (action.due_s > max(late_s, batch[0].due_s + LOOKAHEAD_S) or len(batch) >= BATCH):
             yield batch
             batch = []
         batch.append(action)

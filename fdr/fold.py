@@ -9,7 +9,15 @@ from fdr.folds.resources import Resources
 from fdr.folds.rules import Rules
 from fdr.folds.transfers import Transfers
 from fdr.folds.uploads import Uploads
-from fdr.metrics import ExperimentMetrics, Metrics, PlannedExperiment, RuleCounts, UploadCounts
+from fdr.metrics import (
+    ENDING_NOTES,
+    ExperimentMetrics,
+    Metrics,
+    PlannedExperiment,
+    RuleCounts,
+    Session,
+    UploadCounts,
+)
 from fdr.model import (
     Ending,
     GeneratorUsage,
@@ -17,6 +25,7 @@ from fdr.model import (
     Kind,
     Note,
     Outcome,
+    Resumed,
     RseUsage,
     RuleSeen,
     ServiceSample,
@@ -29,7 +38,7 @@ if TYPE_CHECKING:
     from fdr.metrics import Planned
     from fdr.model import Event, RunStarted
 
-MAX_NOTES = 200  # and the first of every kind
+MAX_NOTES = 200  # and the first of every kind, and how each session ended
 UPLOAD_STEPS = frozenset({"put", "register"})
 NOTHING_PLANNED = PlannedExperiment(files=0, bytes=0, datasets=0, rules=0)
 
@@ -42,7 +51,7 @@ class Fold:
         self._started = started
         self._planned = planned
         self._last_at = started.started_at
-        self._ended_at: float | None = None
+        self._resumed: list[Resumed] = []
         self._notes: list[Note] = []
         self._uploads = Uploads()
         self._rules = Rules()
@@ -75,14 +84,18 @@ class Fold:
                 self._resources.generate(event)
             case Note():
                 self._note(event)
+            case Resumed():
+                self._resumed.append(event)
 
     def metrics(self) -> Metrics:
         """Return the numbers of what has been taken so far."""
         uploads = self._uploads.counts()
+        sessions = self._sessions()
         return Metrics(
             started=self._started,
             planned=self._planned,
-            ended_at=self._ended_at,
+            sessions=sessions,
+            ended_at=sessions[-1].last_at if sessions[-1].ended else None,
             last_at=self._last_at,
             notes=tuple(self._notes),
             experiments=self._experiments(uploads),
@@ -104,10 +117,21 @@ class Fold:
 
     def _note(self, note: Note) -> None:
         self._at(note.at)
-        if note.kind == "ended":
-            self._ended_at = note.at
-        if len(self._notes) < MAX_NOTES or note.kind not in {kept.kind for kept in self._notes}:
+        is_first = note.kind not in {kept.kind for kept in self._notes}
+        if len(self._notes) < MAX_NOTES or is_first or note.kind in ENDING_NOTES:
             self._notes.append(note)
+
+    def _sessions(self) -> tuple[Session, ...]:
+        """Return the sessions; one ended if it noted so, and its last moment then is that note's."""
+        begins = [self._started.started_at, *(resumed.at for resumed in self._resumed)]
+        lasts = [*(resumed.last_at for resumed in self._resumed), self._last_at]
+        sessions = []
+        for begun_at, last_at in zip(begins, lasts, strict=True):
+            ends = [
+                note.at for note in self._notes if note.kind == "ended" and begun_at <= note.at <= last_at
+            ]
+            sessions.append(Session(begun_at, max(ends, default=last_at), bool(ends)))
+        return tuple(sessions)
 
     def _at(self, at: float) -> None:
         self._last_at = max(self._last_at, at)

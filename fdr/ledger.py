@@ -9,7 +9,7 @@ from fdr.model import Did, Ending, Event, Intention, Kind, Outcome, TransferSeen
 
 
 class Ledger:
-    """A few counts per dataset and rule, taken in event by event."""
+    """A few counts per dataset and rule; remembers uploads until they are registered."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -36,10 +36,9 @@ class Ledger:
         is_ok = outcome.ending is Ending.OK
         if outcome.step == "rule" and is_ok:
             self.rules.add(outcome.detail)
-        elif outcome.step == "register" or (outcome.step == "put" and not is_ok):
+        elif outcome.step == "register" and is_ok and outcome.action in self._uploads:
             key, rse = self._uploads.pop(outcome.action)
-            if is_ok:
-                self._files[self._datasets[key], rse] += 1
+            self._files[self._datasets[key], rse] += 1
 
     def files(self, dataset: Did) -> int:
         """Return how many files have been registered in a dataset."""

@@ -21,6 +21,9 @@ PHASES = (
     "transfer.total",  # created to transferred
 )
 
+# The notes that say how a session ended; a run that is resumed ends anew.
+ENDING_NOTES = frozenset({"interrupted", "limit", "grace-over", "ended"})
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedExperiment:
@@ -166,14 +169,25 @@ class Generator:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One process that worked on the run (Unix seconds); ``ended`` is False if it died or goes on."""
+
+    begun_at: float
+    last_at: float
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
     """All that a report and the objectives know of a run.
 
     ``ended_at`` is None when the journal stops before the run did; ``last_at`` is the last moment it tells.
+    A run that was resumed has several ``sessions``, in order; how it ended is how the last one did.
     """
 
     started: RunStarted
     planned: Planned
+    sessions: tuple[Session, ...]
     ended_at: float | None
     last_at: float
     notes: tuple[Note, ...]
@@ -188,8 +202,9 @@ class Metrics:
     generator: Generator
 
     def noted(self, kind: str) -> tuple[Note, ...]:
-        """Return the notes of one kind."""
-        return tuple(note for note in self.notes if note.kind == kind)
+        """Return the notes of one kind; of those that say how the run ended, the last session's."""
+        since = self.sessions[-1].begun_at if kind in ENDING_NOTES else 0.0
+        return tuple(note for note in self.notes if note.kind == kind and note.at >= since)
 
     @property
     def is_complete(self) -> bool:

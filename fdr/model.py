@@ -199,6 +199,9 @@ class Action:
 # --- what a journal says --------------------------------------------------------------------------
 
 
+SETTLED = "settled"  # the reason of an outcome that was found out later: its times are not the deed's
+
+
 class Ending(StrEnum):
     """How a deed ended."""
 
@@ -321,12 +324,20 @@ class Note:
     """A moment in the life of a run.
 
     Kinds: ``injected`` (nothing more will start), ``interrupted``, ``limit``, ``grace-over``,
-    ``events-lost``, ``ended``.
+    ``events-lost``, ``settled``, ``ended``.
     """
 
     at: float
     kind: str
     text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run goes on that had ended, or died: when, and the last moment that was recorded before."""
+
+    at: float
+    last_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +350,9 @@ class GeneratorUsage:
     requests: int
 
 
-Event = Intention | Outcome | RuleSeen | TransferSeen | ServiceSample | RseUsage | Note | GeneratorUsage
+Event = (
+    Intention | Outcome | RuleSeen | TransferSeen | ServiceSample | RseUsage | Note | GeneratorUsage | Resumed
+)
 
 
 class Verdict(StrEnum):

@@ -9,10 +9,11 @@ from heapq import merge
 from itertools import islice, repeat
 from typing import TYPE_CHECKING
 
+from fdr.action_id import EXPERIMENT_SHIFT, KIND_SHIFT, KINDS
 from fdr.arrivals import due_times
 from fdr.draw import draws, stream_key
 from fdr.expression import matching
-from fdr.model import Action, FixedSize, Kind, When
+from fdr.model import Action, FixedSize, When
 from fdr.sizes import sampler
 
 if TYPE_CHECKING:
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 
     from fdr.model import Experiment, Scenario
 
-# An action's id holds 15 bits of experiment, 4 of kind and 44 of its number within both: 63 in all, so
-# that it fits SQLite's integers. The kinds' order is that of a dataset's life.
-EXPERIMENT_SHIFT, KIND_SHIFT = 48, 44
-KINDS = (Kind.DATASET, Kind.RULE, Kind.UPLOAD, Kind.CLOSE)
 DATASET, RULE, UPLOAD, CLOSE = range(4)
-MOST_EXPERIMENTS = 1 << (63 - EXPERIMENT_SHIFT)
 
 WHOLE = (1, 1)
 LINES_AT_ONCE = 2000

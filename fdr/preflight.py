@@ -14,11 +14,14 @@ from fdr.storage.base import Storage
 CHECK_FILE = "fdr-check"
 
 
-async def check_lake(scenario: Scenario, run: str, catalog: Catalog, storage: Storage) -> dict[str, Locator]:
+async def check_lake(
+    scenario: Scenario, run: str, catalog: Catalog, storage: Storage, *, must_write: bool = True
+) -> dict[str, Locator]:
     """Return how to locate files at every RSE that the scenario uploads to.
 
     Asks Rucio for every account, scope, RSE and RSE expression, and puts and removes a small file at every
-    RSE to be written. Raises LakeUnusable with all that is wrong, a line each.
+    RSE to be written, unless ``must_write`` is false: a run that goes on does so though a site is down.
+    Raises LakeUnusable with all that is wrong, a line each.
     """
     try:
         await catalog.log_in(next(iter(scenario.experiments.values())).account)
@@ -35,10 +38,14 @@ async def check_lake(scenario: Scenario, run: str, catalog: Catalog, storage: St
         raise LakeUnusable(str(error)) from error
     written = upload_rses(scenario)
     facts = {name: found[name] for name in written}
-    problems += _unwritable(facts)
+    problems += _not_located(facts)
+    if must_write:
+        problems += _unwritable(facts)
     if problems:
         raise LakeUnusable("\n".join(problems))
     locators = {name: Locator(rse) for name, rse in facts.items() if rse is not None}
+    if not must_write:
+        return locators
     problems = await _try_writing(scenario, run, storage, locators)
     if problems:
         raise LakeUnusable("\n".join(problems))
@@ -97,18 +104,22 @@ async def _scopes(scenario: Scenario, catalog: Catalog) -> list[str]:
     return problems
 
 
-def _unwritable(rses: Mapping[str, RseFacts | None]) -> list[str]:
+def _not_located(rses: Mapping[str, RseFacts | None]) -> list[str]:
     problems = []
     for name, rse in rses.items():
-        if rse is None:
-            continue
-        if not rse.deterministic:
+        if rse is not None and not rse.deterministic:
             problems.append(f"RSE {name}: is not deterministic: fdr cannot tell where its files go")
-        if not rse.writable:
-            problems.append(f"RSE {name}: is not available for writing")
-        elif not rse.prefixes:
+        if rse is not None and not rse.prefixes:
             problems.append(f"RSE {name}: offers no protocol for writing over the wide area")
     return problems
+
+
+def _unwritable(rses: Mapping[str, RseFacts | None]) -> list[str]:
+    return [
+        f"RSE {name}: is not available for writing"
+        for name, rse in rses.items()
+        if rse is not None and not rse.writable
+    ]
 
 
 async def _try_writing(

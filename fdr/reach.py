@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fdr.catalog import Catalog
 from fdr.connection import Connection, read_connection
 from fdr.errors import LakeUnusable
+from fdr.inventory import Inventory
 from fdr.lake.home import LakeHome
 from fdr.rucio_catalog import RucioCatalog
 from fdr.rucio_inventory import RucioInventory
+from fdr.storage.base import Storage
 from fdr.storage.gfal import GfalStorage
 
 UPLOADS_AT_ONCE = 16
@@ -21,9 +24,9 @@ UPLOADS_AT_ONCE = 16
 class Doors:
     """All that is asked of one lake: Rucio, what it has on record, and the bytes at its RSEs."""
 
-    catalog: RucioCatalog
-    inventory: RucioInventory
-    storage: GfalStorage
+    catalog: Catalog
+    inventory: Inventory
+    storage: Storage
 
 
 def connect(lake: str) -> Connection:

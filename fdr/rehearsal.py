@@ -10,42 +10,44 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fdr import __version__
-from fdr.catalog import Catalog
 from fdr.clock import Clock, SteadyClock
 from fdr.connection import Connection
 from fdr.context import Context
+from fdr.earlier import Earlier
 from fdr.engine import Engine
-from fdr.journal.reader import read_journal
+from fdr.journal.reader import JournalReader, read_journal
 from fdr.journal.writer import Journal
-from fdr.model import Note, RunStarted, Scenario, ServiceSample
+from fdr.model import Note, Resumed, RunStarted, Scenario, ServiceSample
 from fdr.pfn import Locator
 from fdr.plan import digest, plan
 from fdr.preflight import check_lake
-from fdr.reach import UPLOADS_AT_ONCE
+from fdr.reach import UPLOADS_AT_ONCE, Doors
 from fdr.registrar import Registrar
 from fdr.rundir import RunDir
 from fdr.samples import Sampler
+from fdr.settle import settle
+from fdr.standing import Standing
 from fdr.stop import Stop
-from fdr.storage.base import Storage
 from fdr.transfer_events import TransferEvents
-from fdr.watch import Watch
+from fdr.watch import EVENTS_GRACE_S, RESUMED_EVENTS_GRACE_S, Watch
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
     """One scenario on one lake, with everything it needs.
 
-    ``services`` samples the lake's services, None where they are not ours to see.
+    ``services`` samples the lake's services, None where they are not ours to see. ``earlier`` is what the run
+    has done already, None for one that begins.
     """
 
     run: str
     scenario: Scenario
     run_dir: RunDir
     connection: Connection
-    catalog: Catalog
-    storage: Storage
+    doors: Doors
     services: Callable[[float], list[ServiceSample]] | None = None
     clock: Clock = field(default_factory=SteadyClock)
+    earlier: Earlier | None = None
 
     async def carry_out(self, show: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> bool:
         """Rehearse from check to last event; return whether the run was interrupted.
@@ -54,18 +56,19 @@ class Rehearsal:
         is given is set. Raises LakeUnusable before anything is injected, JournalFailed when the record cannot
         be kept.
         """
-        locators = await check_lake(self.scenario, self.run, self.catalog, self.storage)
+        must_write = self.earlier is None
+        catalog, storage = self.doors.catalog, self.doors.storage
+        locators = await check_lake(self.scenario, self.run, catalog, storage, must_write=must_write)
         stop = Stop()
         with _signals(stop), ExitStack() as leaving:
             events = self._subscribe(leaving)
-            started_at = self.clock.now()
-            journal = Journal.create(self.run_dir.journal, await self._head(started_at))
+            journal = await self._open_journal()
             if events is not None:
                 events.tell(journal)
             over = asyncio.Event()
             showing = asyncio.create_task(show(over))
             try:
-                await self._perform(journal, locators, started_at, stop)
+                await self._perform(journal, locators, stop)
                 if stop.wanted:
                     journal.record(Note(self.clock.now(), stop.kind, stop.text))
                 journal.record(Note(self.clock.now(), "ended"))
@@ -76,33 +79,23 @@ class Rehearsal:
                 await journal.close()
         return stop.kind == "interrupted"
 
-    async def _perform(
-        self, journal: Journal, locators: dict[str, Locator], started_at: float, stop: Stop
-    ) -> None:
-        """Inject, and follow what was injected, until both are over."""
-        accounts = {experiment.account for experiment in self.scenario.experiments.values()}
-        context = Context(
-            run=self.run,
-            date=f"{datetime.fromtimestamp(started_at, UTC):%Y%m%d}",
-            scenario=self.scenario,
-            catalog=self.catalog,
-            storage=self.storage,
-            locators=locators,
-            journal=journal,
-            clock=self.clock,
-            registrars={account: Registrar(self.catalog, account) for account in accounts},
-        )
-        sampler = Sampler(
-            journal, self.clock, self.catalog, min(accounts), sorted(self.scenario.rses), self.services
-        )
-        injected = asyncio.Event()
+    async def _perform(self, journal: Journal, locators: dict[str, Locator], stop: Stop) -> None:
+        """Settle what is not known, inject, and follow what was injected, until all are over."""
         with read_journal(self.run_dir.journal) as reader:
-            watch = Watch(self.run, self.scenario, self.catalog, journal, reader, self.clock)
+            started_at = reader.started.started_at
+            context = self._context(journal, locators, started_at)
+            standing = self.earlier.standing if self.earlier else Standing()
+            if self.earlier is not None:
+                await settle(context, standing, reader, self.doors.inventory)
+            sampler = self._sampler(journal)
+            injected = asyncio.Event()
+            watch = self._watch(journal, reader)
+            engine = Engine(context, UPLOADS_AT_ONCE, standing=standing)
             async with asyncio.TaskGroup() as group:
                 sampling = group.create_task(sampler.run())
                 guarding = group.create_task(_guard(journal))
                 following = group.create_task(watch.follow(injected, stop, self.scenario.grace_s))
-                await Engine(context, UPLOADS_AT_ONCE).run(plan(self.scenario), started_at, stop)
+                await engine.run(plan(self.scenario), started_at, stop)
                 injected.set()
                 await following
                 if self.connection.broker is not None:
@@ -110,6 +103,39 @@ class Rehearsal:
                 sampling.cancel()
                 guarding.cancel()
         await sampler.finish()
+
+    def _context(self, journal: Journal, locators: dict[str, Locator], started_at: float) -> Context:
+        accounts = {experiment.account for experiment in self.scenario.experiments.values()}
+        return Context(
+            run=self.run,
+            date=f"{datetime.fromtimestamp(started_at, UTC):%Y%m%d}",
+            scenario=self.scenario,
+            catalog=self.doors.catalog,
+            storage=self.doors.storage,
+            locators=locators,
+            journal=journal,
+            clock=self.clock,
+            registrars={account: Registrar(self.doors.catalog, account) for account in accounts},
+        )
+
+    def _sampler(self, journal: Journal) -> Sampler:
+        account = min(experiment.account for experiment in self.scenario.experiments.values())
+        rses = sorted(self.scenario.rses)
+        used_before = self.earlier.usage if self.earlier else None
+        return Sampler(journal, self.clock, self.doors.catalog, account, rses, self.services, used_before)
+
+    def _watch(self, journal: Journal, reader: JournalReader) -> Watch:
+        grace_s = RESUMED_EVENTS_GRACE_S if self.earlier else EVENTS_GRACE_S
+        return Watch(self.run, self.scenario, self.doors.catalog, journal, reader, self.clock, grace_s)
+
+    async def _open_journal(self) -> Journal:
+        """Begin the run's journal, or go on with it."""
+        now = self.clock.now()
+        if self.earlier is None:
+            return Journal.create(self.run_dir.journal, await self._head(now))
+        journal = Journal.reopen(self.run_dir.journal)
+        journal.record(Resumed(now, self.earlier.last_at))
+        return journal
 
     async def _head(self, started_at: float) -> RunStarted:
         return RunStarted(
@@ -121,7 +147,7 @@ class Rehearsal:
             speed=self.scenario.speed,
             started_at=started_at,
             fdr_version=__version__,
-            rucio_version=await self.catalog.version(),
+            rucio_version=await self.doors.catalog.version(),
             lake=self.connection.name,
             copy_mode=self.connection.copy_mode,
             size_scale=self.scenario.size_scale,

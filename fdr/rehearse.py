@@ -1,4 +1,4 @@
-"""From a scenario file to a verdict: what ``fdr run`` does."""
+"""From a scenario file, or a run that broke off, to a verdict: what ``fdr run`` and ``fdr resume`` do."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ from rich.console import Console
 
 from fdr import live
 from fdr.changes import Changes, load_changed
+from fdr.clock import SteadyClock
 from fdr.connection import Connection, read_connection
-from fdr.errors import ExitCode
+from fdr.earlier import Earlier, read_earlier
+from fdr.errors import ExitCode, UsageError
+from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
 from fdr.lake.prepare import prepare_embedded, prepare_foreign
 from fdr.model import Scenario, Verdict
+from fdr.plan import digest
 from fdr.planned import planned
 from fdr.preflight import check_lake
 from fdr.reach import connect, reach
+from fdr.recorded_run import RecordedRun, recorded_run
 from fdr.rehearsal import Rehearsal
 from fdr.report.make import print_summary
 from fdr.run_report import write_report
@@ -60,10 +65,45 @@ def rehearse(
     connection = prepare(connect(lake), scenario, prepare_allowed, console.print)
     run = new_run_id(datetime.now(UTC))
     directory = make_run_dir(run, run_dir)
-    directory.scenario.write_text(effective_yaml(path, changes.all_sets))
-    _log_to(directory.log)
     with directory.held():
+        directory.scenario.write_text(effective_yaml(path, changes.all_sets))
+        _log_to(directory.log)
         was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
+        return _conclude(directory, was_interrupted, console)
+
+
+def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
+    """Go on with a run that ended early or died, as ``rehearse`` would have; ``lake`` is None for its own.
+
+    A run that came to its own end is reported again. Raises UsageError if it is alive or its scenario is not
+    what it was, LakeUnusable before anything is done.
+    """
+    with directory.held():
+        run = recorded_run(directory)
+        _check_plan(run)
+        with read_journal(directory.journal) as reader:
+            earlier = read_earlier(reader)
+        if earlier.is_over and not earlier.standing.has_unsettled():
+            console.print(f"{run.started.run} came to its end: nothing is left to do")
+            return _conclude(directory, False, console)
+        _log_to(directory.log)
+        was_interrupted = asyncio.run(
+            _perform(run.started.run, run.scenario, directory, run.connection(lake), console, earlier)
+        )
+        return _conclude(directory, was_interrupted, console)
+
+
+def _check_plan(run: RecordedRun) -> None:
+    """Refuse to go on with another plan than the one that was begun: names would not mean the same files."""
+    if digest(run.scenario) != run.started.plan_digest:
+        raise UsageError(
+            f"{run.directory.scenario}: its plan is not the one that was begun"
+            f" (undo changes to it, or use fdr {run.started.fdr_version}, which began it)"
+        )
+
+
+def _conclude(directory: RunDir, was_interrupted: bool, console: Console) -> ExitCode:
+    """Write the report of a run, print its summary, and return the exit code."""
     report = write_report(directory)
     print_summary(report, console)
     console.print(f"report: {directory.html}")
@@ -97,11 +137,19 @@ async def _check(scenario: Scenario, connection: Connection) -> Sequence[str]:
 
 
 async def _perform(
-    run: str, scenario: Scenario, directory: RunDir, connection: Connection, console: Console
+    run: str,
+    scenario: Scenario,
+    directory: RunDir,
+    connection: Connection,
+    console: Console,
+    earlier: Earlier | None = None,
 ) -> bool:
-    services = ServiceSampler(LakeHome(connection.embedded_home)) if connection.embedded_home else None
+    restarts, not_before = (earlier.restarts, earlier.last_at) if earlier else ({}, 0.0)
+    home = connection.embedded_home
+    services = ServiceSampler(LakeHome(home), restarts=restarts) if home else None
     async with reach(connection, scenario.limits.requests_per_second) as doors:
-        rehearsal = Rehearsal(run, scenario, directory, connection, doors.catalog, doors.storage, services)
+        clock = SteadyClock(not_before)
+        rehearsal = Rehearsal(run, scenario, directory, connection, doors, services, clock, earlier)
         return await rehearsal.carry_out(
             lambda over: live.show(directory.journal, planned(scenario), console, over)
         )

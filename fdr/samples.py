@@ -32,14 +32,16 @@ class Sampler:
         account: str,
         rses: Sequence[str],
         services: Callable[[float], list[ServiceSample]] | None,
+        used_before: GeneratorUsage | None = None,
     ) -> None:
-        """Take what to write to, what to ask, and as whom."""
+        """Take what to write to, what to ask, and as whom; and what earlier sessions of the run had used."""
         self._journal = journal
         self._clock = clock
         self._catalog = catalog
         self._account = account
         self._rses = rses
         self._services = services
+        self._used_before = used_before or GeneratorUsage(0.0, 0.0, 0, 0)
 
     async def run(self) -> None:
         """Sample at intervals for ever."""
@@ -58,7 +60,7 @@ class Sampler:
             await asyncio.sleep(seconds)
 
     async def _sample_services(self) -> None:
-        self._journal.record(own_usage(self._clock.now(), self._catalog.requests))
+        self._journal.record(self._own_usage())
         if self._services is None:
             return
         try:
@@ -66,6 +68,16 @@ class Sampler:
         except FdrError:
             return
         self._journal.record(*samples)
+
+    def _own_usage(self) -> GeneratorUsage:
+        """Return what fdr has used since the run began, in all its sessions."""
+        now, before = own_usage(self._clock.now(), self._catalog.requests), self._used_before
+        return GeneratorUsage(
+            now.at,
+            now.cpu_seconds + before.cpu_seconds,
+            max(now.memory_peak_bytes, before.memory_peak_bytes),
+            now.requests + before.requests,
+        )
 
     async def _sample_usage(self) -> None:
         for rse in self._rses:

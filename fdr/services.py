@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fdr.lake.home import LakeHome
 from fdr.lake.status import ServiceStatus, status
@@ -12,10 +12,16 @@ from fdr.model import ServiceSample
 class ServiceSampler:
     """Samples every service of an embedded lake; the first sample only sets the marks."""
 
-    def __init__(self, home: LakeHome, look: Callable[[LakeHome], list[ServiceStatus]] = status) -> None:
-        """Take the lake; nothing is looked at yet."""
+    def __init__(
+        self,
+        home: LakeHome,
+        look: Callable[[LakeHome], list[ServiceStatus]] = status,
+        restarts: Mapping[str, int] | None = None,
+    ) -> None:
+        """Take the lake, and the restarts that earlier sessions of the run saw; nothing is looked at yet."""
         self._home = home
         self._look = look
+        self._restarts_seen = restarts or {}
         self._marks: dict[tuple[str, int], tuple[float, float]] = {}
         self._restarts_before: dict[str, int] = {}
 
@@ -28,7 +34,10 @@ class ServiceSampler:
         marks = {}
         services = self._look(self._home)
         if not self._marks:
-            self._restarts_before = {service.service: service.restarts for service in services}
+            self._restarts_before = {
+                service.service: service.restarts - self._restarts_seen.get(service.service, 0)
+                for service in services
+            }
         for service in services:
             key = service.service, service.pid
             marks[key] = at, service.cpu_seconds

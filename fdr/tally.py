@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fdr.model import Ending, Intention, Kind, Note, Outcome, RuleSeen, TransferSeen
+from fdr.model import SETTLED, Ending, Intention, Kind, Note, Outcome, Resumed, RuleSeen, TransferSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,6 +83,8 @@ class Tally:
                     self._rule(event)
                 case Note():
                     self._note(event)
+                case Resumed():
+                    self.phase = "injecting"
 
     @property
     def lateness_s(self) -> float | None:
@@ -108,15 +110,14 @@ class Tally:
 
     def _outcome(self, outcome: Outcome) -> None:
         if outcome.step == "rule":
-            progress = self._rule_actions.pop(outcome.action, None)
-            if progress is not None and outcome.ending is Ending.OK:
+            if outcome.ending is Ending.OK and (progress := self._rule_actions.pop(outcome.action, None)):
                 progress.rules_added += 1
                 self._rules[outcome.detail] = progress
             return
         upload = self._uploads.get(outcome.action)
         if upload is None or outcome.step not in {"put", "register"}:
             return
-        if outcome.step == "put" and outcome.ending is not Ending.DROPPED and not upload.has_begun:
+        if outcome.step == "put" and _tells_begin(outcome) and not upload.has_begun:
             upload.has_begun = True
             self._lateness.append(outcome.begun_at - upload.due_at)
         if outcome.ending is not Ending.OK:
@@ -144,3 +145,7 @@ class Tally:
             self.phase = "stopping"
         elif note.kind in PHASES:
             self.phase = PHASES[note.kind]
+
+
+def _tells_begin(outcome: Outcome) -> bool:
+    return outcome.ending is not Ending.DROPPED and outcome.reason != SETTLED

@@ -17,6 +17,7 @@ from fdr.stop import Stop
 INTERVAL_S = 3.0  # between two looks at the rules
 COUNTS_EVERY_S = 60.0  # how often a change of lock counts alone is journaled
 EVENTS_GRACE_S = 30.0  # how long the last transfer events are waited for
+RESUMED_EVENTS_GRACE_S = 5.0  # the same, where some were surely sent while nobody listened
 DATASETS_PER_CALL = 200
 
 
@@ -35,8 +36,12 @@ class Watch:
         journal: Journal,
         reader: JournalReader,
         clock: Clock,
+        events_grace_s: float = EVENTS_GRACE_S,
     ) -> None:
-        """Take the run, whose id begins its datasets' names; whom to ask; what to write to and read from."""
+        """Take the run, whose id begins its datasets' names; whom to ask; what to write to and read from.
+
+        ``events_grace_s`` is how long the last transfer events are waited for.
+        """
         self._run = run
         self._catalog = catalog
         self._journal = journal
@@ -44,6 +49,7 @@ class Watch:
         self._cursor = FROM_THE_START
         self._ledger = Ledger()
         self._clock = clock
+        self._events_grace_s = events_grace_s
         self._scopes = {exp.scope: exp.account for exp in scenario.experiments.values() if exp.rules}
         self._seen: dict[str, RuleState] = {}
         self._recorded_at: dict[str, float] = {}
@@ -112,7 +118,7 @@ class Watch:
                 return
 
     async def await_transfers(self, stop: Stop) -> None:
-        """Wait until every transfer that the OK rules needed has been heard of, EVENTS_GRACE_S at most.
+        """Wait until every transfer that the OK rules needed has been heard of, ``events_grace_s`` at most.
 
         What is missing then is journaled as ``events-lost``: the transfers happened, untold.
         """
@@ -120,7 +126,7 @@ class Watch:
             destinations = await self._destinations()
         except LakeError:
             return
-        deadline = self._clock.now() + EVENTS_GRACE_S
+        deadline = self._clock.now() + self._events_grace_s
         while True:
             await self._read()
             missing = self._ledger.transfers_needed(destinations) - self._ledger.transfers_done

@@ -85,11 +85,11 @@ class WeatheredStorage(FakeStorage):
         self.weather: Callable[[str], None] = lambda url: None
         self.hold: asyncio.Event | None = None
 
-    async def put(self, payload: Payload, url: str) -> None:
+    async def put(self, payload: Payload, url: str, *, overwrite: bool = False) -> None:
         if self.hold is not None:
             await self.hold.wait()
         self.weather(url)
-        await super().put(payload, url)
+        await super().put(payload, url, overwrite=overwrite)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class Run:
         self.path = path
         self.journal = Journal.create(path, started, max_delay_s=0.001)
         self.reader: JournalReader = read_journal(path)
-        self.watch = Watch(RUN, scenario, self.catalog, self.journal, self.reader, self.clock)
+        self.watch = Watch(RUN, scenario, self.catalog, self.journal, self.reader, self.clock, 0.0)
         self.injected = asyncio.Event()
         self.stop = Stop()
 
@@ -96,7 +96,6 @@ class Run:
 @pytest.fixture
 async def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Run]:
     monkeypatch.setattr(fdr.watch, "INTERVAL_S", 0.01)
-    monkeypatch.setattr(fdr.watch, "EVENTS_GRACE_S", 0.0)
     run = Run(tmp_path / "journal.sqlite")
     yield run
     run.reader.close()

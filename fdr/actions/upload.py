@@ -8,18 +8,20 @@ from fdr.context import Context
 from fdr.datasets import OpenDataset
 from fdr.errors import Refused
 from fdr.model import Action, Did
-from fdr.payload import Payload
 
 
-async def put(context: Context, action: Action, file: Did) -> str | None:
-    """Put the file's bytes where Rucio will look for them; return their adler32, None if that failed."""
+async def put(context: Context, action: Action, file: Did, *, overwrite: bool) -> str | None:
+    """Put the file's bytes where Rucio will look for them; return their adler32, None if that failed.
+
+    ``overwrite`` says that an earlier attempt may have left something there.
+    """
     if action.rse is None:
         raise ValueError("an upload names its RSE")
-    payload = Payload(f"{context.scenario.seed}/{file}", action.size_bytes)
+    payload = context.payload(file, action.size_bytes)
     url = context.locators[action.rse].url(file)
 
     async def put_payload() -> str:
-        await context.storage.put(payload, url)
+        await context.storage.put(payload, url, overwrite=overwrite)
         return payload.adler32()
 
     return await take_step(context, action, "put", put_payload())

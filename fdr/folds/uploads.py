@@ -8,7 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from fdr.metrics import Timeline, UploadCounts
-from fdr.model import Ending
+from fdr.model import SETTLED, Ending
 from fdr.percentiles import Slice
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ WIDTHS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400
 class Uploads:
     """Takes intentions of uploads and the outcomes of their steps; about 130 bytes a file.
 
-    Of several outcomes of one step the last settles it; the first intention of a file says when it was due.
+    Of several outcomes of one step the last settles it; one that was found out later tells no times. The
+    first intention of a file says when it was due.
     """
 
     def __init__(self) -> None:
@@ -66,15 +67,16 @@ class Uploads:
         if slot is None:
             return
         is_ok = outcome.ending is Ending.OK
-        took = outcome.ended_at - outcome.begun_at
+        is_timed = outcome.reason != SETTLED
+        took = outcome.ended_at - outcome.begun_at if is_ok and is_timed else math.nan
         if outcome.step == "put":
             self._put[slot] = ENDINGS[outcome.ending]
-            self._put_s[slot] = took if is_ok else math.nan
-            if outcome.ending is not Ending.DROPPED and math.isnan(self._begun[slot]):
+            self._put_s[slot] = took
+            if is_timed and outcome.ending is not Ending.DROPPED and math.isnan(self._begun[slot]):
                 self._begun[slot] = outcome.begun_at
         else:
             self._register[slot] = ENDINGS[outcome.ending]
-            self._register_s[slot] = took if is_ok else math.nan
+            self._register_s[slot] = took
             self._registered_at[slot] = outcome.ended_at if is_ok else math.nan
 
     def counts(self) -> dict[Place, UploadCounts]:
@@ -101,7 +103,7 @@ class Uploads:
             "upload.lateness": self._minus_due(self._begun),
             "upload.put": self._put_s,
             "upload.register": self._register_s,
-            "upload.total": self._minus_due(self._registered_at),
+            "upload.total": self._totals(),
         }
         for phase, seconds in phases.items():
             pieces = [array("d") for _ in self._places]
@@ -124,6 +126,14 @@ class Uploads:
             begin, width, self._spread(self._due, begin, width, count),
             self._spread(self._registered_at, begin, width, count),
         )  # fmt: skip
+
+    def _totals(self) -> array[float]:
+        """Return the seconds from due to registered, where it is known when a file was."""
+        totals = self._minus_due(self._registered_at)
+        for slot, took in enumerate(self._register_s):
+            if took != took:  # NaN: it was settled later  # noqa: PLR0124
+                totals[slot] = math.nan
+        return totals
 
     def _minus_due(self, times: Iterable[float]) -> array[float]:
         return array("d", (at - due for at, due in zip(times, self._due, strict=True)))

@@ -13,6 +13,7 @@ from fdr.model import (
     Kind,
     Note,
     Outcome,
+    Resumed,
     RseUsage,
     RuleSeen,
     ServiceSample,
@@ -183,3 +184,13 @@ def generator_row(event: GeneratorUsage, word: Numbered) -> Row:
 def generator_event(row: Row, words: Words) -> GeneratorUsage:
     """Return the GeneratorUsage of a row."""
     return GeneratorUsage(*row)
+
+
+def resumed_row(event: Resumed, word: Numbered) -> Row:
+    """Return the row of a Resumed."""
+    return event.at, event.last_at
+
+
+def resumed_event(row: Row, words: Words) -> Resumed:
+    """Return the Resumed of a row."""
+    return Resumed(*row)

@@ -14,6 +14,7 @@ from fdr.model import (
     Intention,
     Note,
     Outcome,
+    Resumed,
     RseUsage,
     RuleSeen,
     RunStarted,
@@ -102,6 +103,7 @@ TABLES = (
         rows.usage_row,
         rows.usage_event,
     ),
+    Table("resumed", Resumed, "at REAL, last_at REAL", (), rows.resumed_row, rows.resumed_event),
     Table("note", Note, "at REAL, kind INTEGER, text TEXT", ("kind",), rows.note_row, rows.note_event),
     Table(
         "generator_usage",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fdr.report.facts import timestamp
+from fdr.units import format_duration
 
 if TYPE_CHECKING:
     from fdr.metrics import Metrics
@@ -34,6 +35,14 @@ def section(facts: Facts) -> dict[str, Any]:
         "ended_at": timestamp(metrics.ended_at),
         "ended": metrics.ended_at is not None,
         "last_event_at": timestamp(metrics.last_at),
+        "sessions": [
+            {
+                "begun_at": timestamp(session.begun_at),
+                "last_at": timestamp(session.last_at),
+                "ended": session.ended,
+            }
+            for session in metrics.sessions
+        ],
         "status": status(metrics),
         "fdr_version": started.fdr_version,
         "rucio_version": started.rucio_version,
@@ -52,4 +61,19 @@ def status(metrics: Metrics) -> str:
         texts = dict.fromkeys(note.text for note in metrics.noted(kind) if note.text)
         if metrics.noted(kind):
             said.append(f"{sentence} ({'; '.join(list(texts)[:3])})" if texts else sentence)
-    return "; ".join(said) or "the run came to its end"
+    return "; ".join([*said, *_gaps(metrics)]) or "the run came to its end"
+
+
+def _gaps(metrics: Metrics) -> list[str]:
+    """Say, of a run that was resumed, how long nobody worked on it."""
+    gaps = [
+        after.begun_at - before.last_at
+        for before, after in zip(metrics.sessions, metrics.sessions[1:], strict=False)
+    ]
+    if not gaps:
+        return []
+    times = "once" if len(gaps) == 1 else f"{len(gaps)} times"
+    died = sum(not session.ended for session in metrics.sessions[:-1])
+    crashes = {0: "", 1: ", after a crash"}.get(died, f", after {died} crashes")
+    idle = format_duration(round(sum(gaps), 1))
+    return [f"it was resumed {times}{crashes}, and stood still for {idle} in all"]

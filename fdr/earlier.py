@@ -1,0 +1,50 @@
+"""What the earlier sessions of a run have left behind, read from its journal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fdr.journal.reader import JournalReader
+from fdr.model import GeneratorUsage, Note, Outcome, Resumed, ServiceSample
+from fdr.standing import Standing
+
+UNFINISHED = frozenset({"interrupted", "limit", "grace-over"})
+
+
+@dataclass(slots=True)
+class Earlier:
+    """How far the actions have come, and what the sessions have used.
+
+    ``last_at`` is the last moment that was recorded (Unix seconds), ``usage`` what fdr had used by then, and
+    ``restarts`` those of each service. ``is_over`` says that the last session came to its own end, with
+    every rule followed to its own.
+    """
+
+    standing: Standing = field(default_factory=Standing)
+    last_at: float = 0.0
+    usage: GeneratorUsage = field(default_factory=lambda: GeneratorUsage(0.0, 0.0, 0, 0))
+    restarts: dict[str, int] = field(default_factory=dict)
+    is_over: bool = False
+
+
+def read_earlier(reader: JournalReader) -> Earlier:
+    """Return what a journal tells of the sessions before; reads all of it, holds two bytes an action."""
+    found = Earlier(last_at=reader.started.started_at)
+    session_at = 0.0
+    notes: set[str] = set()
+    for event in reader.events():
+        found.standing.take(event)
+        match event:
+            case Outcome():
+                found.last_at = max(found.last_at, event.ended_at)
+            case Resumed():
+                session_at = event.at
+            case Note() if event.at >= session_at:
+                notes.add(event.kind)
+            case GeneratorUsage():
+                found.usage = event
+            case ServiceSample():
+                found.restarts[event.service] = event.restarts
+        found.last_at = max(found.last_at, getattr(event, "at", 0.0))
+    found.is_over = "ended" in notes and not notes & UNFINISHED
+    return found
