@@ -6,7 +6,7 @@ from fdr.model import Limits
 
 
 class Budget:
-    """Counts uploads against a scenario's limits."""
+    """Counts uploads against a scenario's limits; what a resumed run began before counts too."""
 
     def __init__(self, limits: Limits) -> None:
         """Take the limits; None means no limit."""

@@ -54,8 +54,12 @@ def validate(paths: Sequence[Path], sets: tuple[str, ...], say: Callable[[str], 
             problems.extend(error.problems)
             continue
         files = sum(experiment.inject.files for experiment in scenario.experiments.values())
+        aborts = f", ends early when {', '.join(scenario.limits.abort_when)}" * bool(
+            scenario.limits.abort_when
+        )
         say(
             f"{path}: good: {len(scenario.experiments)} experiments, {len(scenario.rses)} RSEs, {files} files"
+            f"{aborts}"
         )
     if problems:
         raise ScenarioError(tuple(problems))

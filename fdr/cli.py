@@ -21,10 +21,16 @@ from fdr.plan_view import plan_as_json, show_plan
 from fdr.report.make import print_summary, to_html, to_json_text
 from fdr.rundir import find_run_dir
 from fdr.scenario import load
+from fdr.units import parse_duration
 
 EXIT_CODES = """
 Exit codes: 0 every objective passed; 1 a defect in fdr; 2 a bad scenario or usage; 3 an objective failed;
 4 inconclusive; 5 the lake is not usable; 130 interrupted.
+"""
+
+STOP_CODES = """
+Exit codes: 0 the run goes on no more, was not alive, or is not waited for; 1 a defect in fdr; 2 there is no
+such run, or it cannot be asked; 4 it has not ended within --wait; 130 interrupted.
 """
 
 app = typer.Typer(
@@ -144,6 +150,31 @@ def check(
     check_lake(scenario_file, change.Changes(sets=tuple(sets or ())), lake, out.print)
 
 
+@app.command(epilog=STOP_CODES)
+def stop(
+    run: Run = None,
+    now: Annotated[
+        bool, typer.Option("--now", help="Also cancel what was injected and is not yet transferred.")
+    ] = False,
+    wait: Annotated[str, typer.Option(help="Wait so long at most until it has ended.")] = "5m",
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until it has ended.")] = False,
+    as_json: Json = False,
+) -> None:
+    """End a run orderly, from another terminal: nothing more is started, and its report is written."""
+    from fdr import stopping
+    from fdr.stop_request import How
+
+    directory = find_run_dir(run)
+    how = How.NOW if now else How.ORDERLY
+    wait_s = None if no_wait else _seconds("--wait", wait)
+    stopped = stopping.stop_run(directory, how, wait_s, lambda text: print(text, file=sys.stderr))
+    if as_json:
+        print(json.dumps(stopping.stop_as_json(stopped, directory), indent=2))
+    else:
+        print(*stopping.told_stop(stopped, directory), sep="\n", end="\n" if stopped.report else "")
+    raise typer.Exit(stopped.exit_code)
+
+
 @app.command(epilog=EXIT_CODES)
 def watch(run: Run = None) -> None:
     """Show a run while it goes on, from another terminal."""
@@ -185,6 +216,13 @@ def new() -> None:
 
 
 FORMATS = {"terminal": run_report.summary_text, "html": to_html, "json": to_json_text}
+
+
+def _seconds(option: str, text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def main() -> None:

@@ -74,7 +74,8 @@ def doubts_about(metrics: Metrics) -> tuple[str, ...]:
     if metrics.noted("interrupted"):
         doubts.append("the run was interrupted")
     doubts.extend(
-        f"the run reached a limit: {note.text or 'see its notes'}" for note in metrics.noted("limit")
+        f"the run stopped at a limit{f' ({note.text})' if note.text else ''}"
+        for note in metrics.noted("limit")
     )
     if not any(experiment.files.ok for experiment in metrics.experiments.values()):
         doubts.append("not one file was put and registered")

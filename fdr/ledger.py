@@ -14,7 +14,7 @@ class Ledger:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.transfers_done = 0
-        self.rules: set[str] = set()
+        self.rules: dict[str, int] = {}  # the action that added each
         self._uploads: dict[int, tuple[tuple[str, int], str]] = {}
         self._datasets: dict[tuple[str, int], Did] = {}
         self._files: Counter[tuple[Did, str]] = Counter()
@@ -35,7 +35,9 @@ class Ledger:
     def _take_outcome(self, outcome: Outcome) -> None:
         is_ok = outcome.ending is Ending.OK
         if outcome.step == "rule" and is_ok:
-            self.rules.add(outcome.detail)
+            self.rules[outcome.detail] = outcome.action
+        elif outcome.step == "cancel" and is_ok:
+            self.rules.pop(outcome.detail, None)
         elif outcome.step == "register" and is_ok and outcome.action in self._uploads:
             key, rse = self._uploads.pop(outcome.action)
             self._files[self._datasets[key], rse] += 1

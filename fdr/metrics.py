@@ -22,7 +22,7 @@ PHASES = (
 )
 
 # The notes that say how a session ended; a run that is resumed ends anew.
-ENDING_NOTES = frozenset({"interrupted", "limit", "grace-over", "ended"})
+ENDING_NOTES = frozenset({"interrupted", "limit", "cancelled", "grace-over", "ended"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,11 @@ class UploadCounts:
 
 @dataclass(frozen=True, slots=True)
 class RuleCounts:
-    """How rules stand; added is the sum of ok, replicating and stuck.
+    """How rules stand; added is the sum of ok, replicating, stuck and cancelled.
 
     ``replicating`` includes rules waiting for the injector and rules never seen after they were added;
     ``stuck`` includes suspended rules and rules that wait for approval: they go on only if somebody acts.
+    ``cancelled`` are those that fdr itself ended before they were OK.
     """
 
     added: int = 0
@@ -86,6 +87,7 @@ class RuleCounts:
     failed: int = 0
     unknown: int = 0
     dropped: int = 0
+    cancelled: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,11 +134,12 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The impact budget of a run: None means no limit."""
+    """The impact budget of a run: None means no limit. ``abort_when`` are sentences that end it."""
 
     files: int | None = None
     volume_bytes: int | None = None
     requests_per_second: float | None = None
+    abort_when: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +252,8 @@ class Intention:
 class Outcome:
     """How one step of an intended deed ended.
 
-    Steps: ``create`` (dataset), ``put`` and ``register`` (upload), ``close``, ``rule``.
-    ``detail`` is the rule id of a rule, the adler32 of a put.
+    Steps: ``create`` (dataset), ``put`` and ``register`` (upload), ``close``, ``rule``, ``cancel`` (of a
+    rule that was added). ``detail`` is the rule id of a rule, the adler32 of a put.
     """
 
     action: int
@@ -324,7 +325,7 @@ class Note:
     """A moment in the life of a run.
 
     Kinds: ``injected`` (nothing more will start), ``interrupted``, ``limit``, ``grace-over``,
-    ``events-lost``, ``settled``, ``ended``.
+    ``cancelling`` (rules are about to be), ``cancelled``, ``events-lost``, ``settled``, ``ended``.
     """
 
     at: float

@@ -18,7 +18,7 @@ from fdr.units import format_duration, format_rate, format_size
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from fdr.model import Scenario
+    from fdr.model import Limits, Scenario
 
 FIRST_ACTIONS = 10
 BUSIEST_LINKS = 5
@@ -37,6 +37,8 @@ def show_plan(scenario: Scenario, console: Console) -> None:
     console.print(
         Text.assemble("REST calls, at least: ", calls, "; ", f"{sum(needs.calls.values()):,} in all")
     )
+    if limits := limits_said(scenario.limits):
+        console.print(Text(f"It ends early at: {limits}"), soft_wrap=True)
     console.print(Text.assemble("digest: ", (digest(scenario), "cyan")), soft_wrap=True)
     if not needs.warnings:
         console.print(Text("It fits: no quota, account limit or impact budget is exceeded.", "green"))
@@ -67,10 +69,18 @@ def plan_as_json(scenario: Scenario) -> dict[str, Any]:
         "rses": [asdict(part) | {"total_bytes": part.total_bytes} for part in needs.rses],
         "links": [asdict(part) for part in needs.links],
         "accounts": [asdict(part) for part in needs.accounts],
+        "limits": asdict(scenario.limits),
         "first_actions": [asdict(action) for action in islice(plan(scenario), FIRST_ACTIONS)],
         "warnings": list(needs.warnings),
         "fits": not needs.warnings,
     }
+
+
+def limits_said(limits: Limits) -> str:
+    """Return what ends a run early, in words; requests per second only slow it down."""
+    said = [] if limits.files is None else [f"{limits.files:,} files"]
+    said += [] if limits.volume_bytes is None else [format_size(limits.volume_bytes)]
+    return ", ".join([*said, *limits.abort_when])
 
 
 def _head(scenario: Scenario, needs: Forecast) -> Text:

@@ -14,6 +14,8 @@ from fdr.inventory import Inventory
 from fdr.lake.home import LakeHome
 from fdr.rucio_catalog import RucioCatalog
 from fdr.rucio_inventory import RucioInventory
+from fdr.rucio_rule_removal import RucioRuleRemoval
+from fdr.rule_removal import RuleRemoval
 from fdr.storage.base import Storage
 from fdr.storage.gfal import GfalStorage
 
@@ -22,11 +24,12 @@ UPLOADS_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """All that is asked of one lake: Rucio, what it has on record, and the bytes at its RSEs."""
+    """All that is asked of one lake: Rucio, what it has on record, its bytes, and the end of its rules."""
 
     catalog: Catalog
     inventory: Inventory
     storage: Storage
+    rule_removal: RuleRemoval
 
 
 def connect(lake: str) -> Connection:
@@ -56,7 +59,7 @@ async def reach(connection: Connection, requests_per_second: float | None = None
     )
     catalog = RucioCatalog(connection, requests_per_second)
     try:
-        yield Doors(catalog, RucioInventory(catalog.door), storage)
+        yield Doors(catalog, RucioInventory(catalog.door), storage, RucioRuleRemoval(catalog.door))
     finally:
         await catalog.close()
         await storage.close()

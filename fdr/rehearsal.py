@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from fdr import __version__
+from fdr.abort import abort_when_due
+from fdr.cancel import cancel_open_rules
 from fdr.clock import Clock, SteadyClock
 from fdr.connection import Connection
 from fdr.context import Context
@@ -28,6 +30,7 @@ from fdr.samples import Sampler
 from fdr.settle import settle
 from fdr.standing import Standing
 from fdr.stop import Stop
+from fdr.stop_request import obey
 from fdr.transfer_events import TransferEvents
 from fdr.watch import EVENTS_GRACE_S, RESUMED_EVENTS_GRACE_S, Watch
 
@@ -67,15 +70,17 @@ class Rehearsal:
                 events.tell(journal)
             over = asyncio.Event()
             showing = asyncio.create_task(show(over))
+            telling = asyncio.create_task(_tell_stop(journal, self.clock, stop))
             try:
                 await self._perform(journal, locators, stop)
-                if stop.wanted:
-                    journal.record(Note(self.clock.now(), stop.kind, stop.text))
+                if stop.wanted and not telling.done():
+                    await telling
                 journal.record(Note(self.clock.now(), "ended"))
                 await journal.flush()
             finally:
                 over.set()
-                await asyncio.gather(showing, return_exceptions=True)
+                telling.cancel()
+                await asyncio.gather(showing, telling, return_exceptions=True)
                 await journal.close()
         return stop.kind == "interrupted"
 
@@ -94,14 +99,20 @@ class Rehearsal:
             async with asyncio.TaskGroup() as group:
                 sampling = group.create_task(sampler.run())
                 guarding = group.create_task(_guard(journal))
+                obeying = group.create_task(obey(self.run_dir.stop_request, stop))
+                aborting = group.create_task(
+                    abort_when_due(self.scenario, self.run_dir.journal, self.clock, stop)
+                )
                 following = group.create_task(watch.follow(injected, stop, self.scenario.grace_s))
                 await engine.run(plan(self.scenario), started_at, stop)
                 injected.set()
                 await following
+                if stop.cancels:
+                    await cancel_open_rules(watch, self.doors.rule_removal, journal, self.clock)
                 if self.connection.broker is not None:
                     await watch.await_transfers(stop)
-                sampling.cancel()
-                guarding.cancel()
+                for beside in (sampling, guarding, obeying, aborting):
+                    beside.cancel()
         await sampler.finish()
 
     def _context(self, journal: Journal, locators: dict[str, Locator], started_at: float) -> Context:
@@ -159,6 +170,12 @@ class Rehearsal:
         if self.connection.broker is None:
             return None
         return leaving.enter_context(TransferEvents(self.connection.broker, self.run, self.clock))
+
+
+async def _tell_stop(journal: Journal, clock: Clock, stop: Stop) -> None:
+    """Record that the run is to stop as soon as it is, so that whoever reads meanwhile knows."""
+    await stop.wait()
+    journal.record(Note(clock.now(), stop.kind, stop.text))
 
 
 async def _guard(journal: Journal) -> None:

@@ -104,7 +104,7 @@ def _check_plan(run: RecordedRun) -> None:
 
 def _conclude(directory: RunDir, was_interrupted: bool, console: Console) -> ExitCode:
     """Write the report of a run, print its summary, and return the exit code."""
-    report = write_report(directory)
+    report = write_report(directory)  # while the run is held: whoever waits for its end finds it
     print_summary(report, console)
     console.print(f"report: {directory.html}")
     return ExitCode.INTERRUPTED if was_interrupted else VERDICT_CODES[report.verdict]

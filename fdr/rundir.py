@@ -6,14 +6,17 @@ import fcntl
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from fdr.errors import UsageError
 
+LOCK_TRIES, LOCK_AGAIN_S = 5, 0.05
 RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
 
 
@@ -53,18 +56,55 @@ class RunDir:
         """The report for programs."""
         return self.path / "report.json"
 
+    @property
+    def stop_request(self) -> Path:
+        """The wish of another process that the run stop; there is none but while the run is held."""
+        return self.path / "stop.request"
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the run, so that no second process works on it; the lock falls with the process.
 
+        A request to stop that was meant for an earlier process is forgotten, and so is this one's at the end.
         Raises UsageError when another process holds it.
         """
         with (self.path / "lock").open("w") as file:
+            if not _locks(file):
+                raise UsageError(f"{self.path}: this run is alive in another process")
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise UsageError(f"{self.path}: this run is alive in another process") from error
-            yield
+                self.stop_request.unlink(missing_ok=True)
+                yield
+            finally:
+                self.stop_request.unlink(missing_ok=True)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process holds the run now, on this machine or another that shares its locks.
+
+        Raises UsageError when the lock cannot be asked.
+        """
+        try:
+            with (self.path / "lock").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise UsageError(f"{self.path}/lock: cannot be asked: {error.strerror}") from error
+        return False
+
+
+def _locks(file: IO[str]) -> bool:
+    """Lock a file, and say whether that worked; one who only asks whether it is locked is waited for."""
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_AGAIN_S)
+        else:
+            return True
+    return False
 
 
 def runs_root() -> Path:

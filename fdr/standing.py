@@ -57,9 +57,17 @@ class Standing:
         if isinstance(event, Intention):
             self._first[event.action] = max(self._first[event.action], _State.BEGUN)
         elif isinstance(event, Outcome):
+            if event.step == "cancel":
+                self._cancel(event)
+                return
             is_left = event.ending is not Ending.OK and event.reason in LEFT_REASONS
             steps = self._register if event.step == "register" else self._first
             steps[event.action] = _State.LEFT if is_left else STATES[event.ending]
+
+    def _cancel(self, outcome: Outcome) -> None:
+        """Let a rule that was taken away, or may have been, be added again."""
+        if outcome.ending is not Ending.FAILED:
+            self._first[outcome.action] = _State.LEFT
 
     def take_absent(self, action: int) -> None:
         """Take it that an upload of unknown ending has left no whole file at its storage."""

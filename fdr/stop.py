@@ -8,7 +8,8 @@ import asyncio
 class Stop:
     """Unwanted until somebody wants it; the first reason counts.
 
-    ``kind`` is the kind of note that the journal gets: ``interrupted`` or ``limit``.
+    ``kind`` is the kind of note that the journal gets: ``interrupted`` or ``limit``. ``cancels`` says
+    whether what the run's rules have not done yet is to be cancelled; it may come to be wanted later.
     """
 
     def __init__(self) -> None:
@@ -16,9 +17,11 @@ class Stop:
         self._wanted = asyncio.Event()
         self.kind = ""
         self.text = ""
+        self.cancels = False
 
-    def because(self, kind: str, text: str) -> None:
-        """Ask for an orderly end."""
+    def because(self, kind: str, text: str, *, cancel: bool = False) -> None:
+        """Ask for an orderly end; ``cancel`` asks to cancel what Rucio has not done yet besides."""
+        self.cancels = self.cancels or cancel
         if not self.wanted:
             self.kind, self.text = kind, text
             self._wanted.set()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 RECENT = 200  # starts whose lateness is shown
 ENDED_AS = {Ending.FAILED: "failed", Ending.UNKNOWN: "unknown", Ending.DROPPED: "dropped"}
-PHASES = {"injected": "following rules", "grace-over": "ending", "ended": "ended"}
+PHASES = {"injected": "following rules", "grace-over": "ending", "cancelling": "cancelling", "ended": "ended"}
 
 
 @dataclass(slots=True)
@@ -143,7 +143,7 @@ class Tally:
     def _note(self, note: Note) -> None:
         if note.kind in {"interrupted", "limit"}:
             self.phase = "stopping"
-        elif note.kind in PHASES:
+        elif note.kind in PHASES and not (self.phase == "stopping" and note.kind == "injected"):
             self.phase = PHASES[note.kind]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import dataclass
 
 from fdr.catalog import Catalog, RuleState
 from fdr.clock import Clock
@@ -19,6 +20,15 @@ COUNTS_EVERY_S = 60.0  # how often a change of lock counts alone is journaled
 EVENTS_GRACE_S = 30.0  # how long the last transfer events are waited for
 RESUMED_EVENTS_GRACE_S = 5.0  # the same, where some were surely sent while nobody listened
 DATASETS_PER_CALL = 200
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRule:
+    """A rule that has not done its work; ``action`` is the one that added it, None if none is known to."""
+
+    rule_id: str
+    account: str
+    action: int | None
 
 
 class Watch:
@@ -77,12 +87,37 @@ class Watch:
     async def _look(self) -> bool:
         """Look at all rules once; return whether Rucio answered."""
         try:
-            for scope, account in self._scopes.items():
-                for rule in await self._catalog.rules(account, scope, self._run):
-                    self._notice(rule)
+            for rule in await self._rules():
+                self._notice(rule)
         except LakeError:
             return False
         return True
+
+    async def _rules(self) -> list[RuleState]:
+        return [
+            rule
+            for scope, account in self._scopes.items()
+            for rule in await self._catalog.rules(account, scope, self._run)
+        ]
+
+    async def listed_rules(self) -> set[str]:
+        """Return the ids of the rules that Rucio lists now; raises LakeError when it does not answer."""
+        return {rule.rule_id for rule in await self._rules()}
+
+    async def open_rules(self) -> list[OpenRule]:
+        """Look once more, and return the rules that have not done their work.
+
+        Raises LakeError when Rucio does not answer.
+        """
+        listed = await self._rules()
+        for rule in listed:
+            self._notice(rule)
+        await self._read()
+        return [
+            OpenRule(rule.rule_id, self._scopes[rule.did.scope], self._ledger.rules.get(rule.rule_id))
+            for rule in listed
+            if not self._is_done(rule)
+        ]
 
     def _notice(self, rule: RuleState) -> None:
         before = self._seen.get(rule.rule_id)
@@ -103,10 +138,13 @@ class Watch:
         states = Counter(
             rule.state if rule.state != "OK" else "not yet evaluated"
             for rule in self._seen.values()
-            if rule.state != "OK" or rule.locks_ok < self._ledger.files(rule.did) * rule.copies
+            if not self._is_done(rule)
         )
-        states["not listed by Rucio"] = len(self._ledger.rules - self._seen.keys())
+        states["not listed by Rucio"] = len(self._ledger.rules.keys() - self._seen.keys())
         return ", ".join(f"{count} rules {state}" for state, count in sorted(states.items()) if count)
+
+    def _is_done(self, rule: RuleState) -> bool:
+        return rule.state == "OK" and rule.locks_ok >= self._ledger.files(rule.did) * rule.copies
 
     async def _read(self) -> None:
         await self._journal.flush()

@@ -32,6 +32,17 @@ def test_what_is_let_through_stays_within_the_limits(
     assert volume is None or sum(through) <= volume
 
 
+def test_what_was_begun_before_counts() -> None:
+    """A resumed run may begin what is left of its budget, and no more."""
+    by_files = Budget(Limits(files=10))
+    for _ in range(8):
+        by_files.spend(1)
+    assert [bool(by_files.refusal(1)) for _ in range(3)] == [False, False, True]
+    by_volume = Budget(Limits(volume_bytes=100))
+    by_volume.spend(90)
+    assert [bool(by_volume.refusal(5)) for _ in range(3)] == [False, False, True]
+
+
 async def test_requests_are_kept_apart() -> None:
     """Eleven calls at 100 per second take a tenth of a second or more."""
     loop = asyncio.get_running_loop()

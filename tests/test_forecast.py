@@ -163,6 +163,15 @@ def test_a_shown_plan_says_what_does_not_fit():
     assert "It fits" not in text
 
 
+def test_a_shown_plan_says_what_would_end_the_run_early():
+    """The whole impact budget, but for what only slows it down."""
+    sentence = "upload.success < 80% over 5m"
+    scenario = load_value(small(limits={"files": 1234, "requests_per_second": 5, "abort_when": [sentence]}))
+    assert f"It ends early at: 1,234 files, {sentence}\n" in shown(scenario, 80)
+    assert plan_as_json(scenario)["limits"]["abort_when"] == (sentence,)
+    assert "It ends early" not in shown(load_value(small()), 80)
+
+
 def test_a_plan_as_json_holds_the_same_numbers():
     """The JSON is made of plain values, and its sums agree."""
     made = plan_as_json(load_value(SMALL))

@@ -13,8 +13,9 @@ MODULES = {
 }
 
 MUST_BE_PURE = """
-    arrivals draw errors expression forecast metrics model names objectives plan rucio_schema scenario.check
-    scenario.lines scenario.quantities scenario.sets scenario.shape scenario.types scenario.whole sizes units
+    abort_when arrivals budget draw errors expression forecast metrics model names objectives plan recent
+    rucio_schema scenario.check scenario.lines scenario.quantities scenario.sets scenario.shape scenario.types
+    scenario.whole sizes units window
 """
 # What a pure module may import from outside: nothing here opens, connects, waits or reads a clock.
 WITHOUT_IO = """

@@ -50,4 +50,8 @@ def test_done_transfers_and_added_rules_are_counted() -> None:
     ledger.take(Outcome(7, "rule", 0.0, 1.0, Ending.OK, detail="rule-1"))
     ledger.take(Outcome(8, "rule", 0.0, 1.0, Ending.FAILED, "account-limit"))
     assert ledger.transfers_done == 2
-    assert ledger.rules == {"rule-1"}
+    assert ledger.rules == {"rule-1": 7}
+    ledger.take(Outcome(7, "cancel", 2.0, 3.0, Ending.FAILED, "access-denied", detail="rule-1"))
+    assert ledger.rules == {"rule-1": 7}
+    ledger.take(Outcome(7, "cancel", 2.0, 3.0, Ending.OK, detail="rule-1"))
+    assert ledger.rules == {}  # nobody waits for it

@@ -154,11 +154,18 @@ async def test_a_finished_run_is_shown_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "phase"),
-    [("injected", "following rules"), ("interrupted", "stopping"), ("limit", "stopping"), ("ended", "ended")],
+    [
+        ("injected", "following rules"),
+        ("interrupted", "stopping"),
+        ("limit", "stopping"),
+        ("interrupted injected", "stopping"),
+        ("interrupted injected cancelling", "cancelling"),
+        ("ended", "ended"),
+    ],
 )
 def test_the_phase_is_told(kind: str, phase: str) -> None:
     """What the run does now follows from the notes it writes."""
     tally = Tally(make_up().planned)
     assert tally.phase == "injecting"
-    tally.take([Note(BEGIN, kind)])
+    tally.take([Note(BEGIN, each) for each in kind.split()])
     assert tally.phase == phase

@@ -53,7 +53,7 @@ CONTRACT_OF_EXPERIMENTS = {
     "files": {"planned", "ok", "failed", "unknown", "dropped", "registered"},
     "bytes": {"planned", "ok"},
     "datasets": {"planned", "closed"},
-    "rules": {"added", "ok", "replicating", "stuck", "failed"},
+    "rules": {"added", "ok", "replicating", "stuck", "failed", "cancelled"},
 }
 
 
@@ -169,6 +169,7 @@ def test_a_run_that_ended_is_not_said_to_have_not() -> None:
     [
         ("interrupted", "the run was interrupted (Ctrl-C)"),
         ("limit", "the run stopped at a limit (Ctrl-C)"),
+        ("cancelled", "what rules had not done yet was cancelled (Ctrl-C)"),
         ("grace-over", "rules were still open when the grace period was over (Ctrl-C)"),
         ("events-lost", "transfer events were lost, so transfers are counted too low (Ctrl-C)"),
     ],
@@ -181,6 +182,21 @@ def test_how_a_run_ended_is_said_in_words(kind: str, sentence: str) -> None:
     assert valid(report)["run"]["status"] == sentence
     assert sentence in " ".join(summary(report).split())
     assert sentence[1:] in to_html(report)
+
+
+def test_the_limit_that_ended_a_run_is_said_once_at_the_top() -> None:
+    """With what was observed; the run does not pass."""
+    limit = "limits.abort_when: upload.success < 80% over 5m: 61.18% of 340 files"
+    run = make_up(trouble=0)
+    run.events.insert(-1, Note(BEGIN + 61, "limit", limit))
+    report = report_of(run)
+    assert report.verdict is Verdict.INCONCLUSIVE
+    said = words.verdict(to_json(report))
+    assert said.startswith("Verdict: INCONCLUSIVE")
+    assert said.count(limit) == 1
+    assert " ".join(summary(report).split()).endswith(said)
+    page = to_html(report)
+    assert page.index("61.18% of 340 files") < page.index("<h2>Objectives</h2>")
 
 
 class Page(HTMLParser):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fdr.cancel import cancel_open_rules
 from fdr.catalog import NewReplica
 from fdr.context import Context
 from fdr.earlier import Earlier, read_earlier
@@ -23,6 +24,7 @@ from fdr.errors import LakeUnusable, Unclear
 from fdr.fold import fold
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
+from fdr.ledger import Ledger
 from fdr.metrics import Metrics
 from fdr.model import (
     SETTLED,
@@ -51,9 +53,11 @@ from fdr.settle import settle
 from fdr.standing import Left, Standing
 from fdr.stop import Stop
 from fdr.storage.base import Stat
+from fdr.watch import Watch
 from tests.fakes.catalog import FakeCatalog
 from tests.fakes.clock import FakeClock
 from tests.fakes.inventory import FakeInventory
+from tests.fakes.rule_removal import FakeRuleRemoval
 from tests.fakes.storage import FakeStorage
 
 SMOKE = Path(__file__).parents[1] / "scenarios" / "smoke.yaml"
@@ -380,6 +384,43 @@ async def test_an_orderly_stop_is_taken_up_where_it_stopped(run: Run) -> None:
     run.stop, run.storage.when_put = Stop(), lambda: None
     await run.session()
     run.check_all_is_done_once()
+
+
+async def test_rules_that_were_cancelled_are_added_again(run: Run) -> None:
+    """After fdr stop --now the run goes on with all that was planned, and waits for no rule that is gone."""
+    run.catalog.transfers_run = False
+    await run.session()
+    first = set(run.catalog.rules_added)
+    journal = Journal.reopen(run.path, max_delay_s=0.001)
+    journal.record(Note(run.clock.now(), "interrupted", "fdr stop --now, by ann@host"))
+    with read_journal(run.path) as reader:
+        watch = Watch(RUN, run.scenario, run.catalog, journal, reader, run.clock)
+        await cancel_open_rules(watch, FakeRuleRemoval(run.catalog), journal, run.clock)
+    await journal.close()
+    assert not run.catalog.rules_added
+    await run.clock.sleep_until(run.clock.now() + 10)
+    await run.session()
+    run.check_all_is_done_once()
+    assert not first & run.catalog.rules_added.keys()
+    assert sum(found.rules.cancelled for found in run.metrics().experiments.values()) == 0
+    assert not run.metrics().noted("cancelled")
+    ledger = Ledger()
+    for event in run.events():
+        ledger.take(event)
+    assert ledger.rules.keys() == run.catalog.rules_added.keys()
+
+
+@pytest.mark.parametrize(
+    ("ending", "left"),
+    [(Ending.OK, Left.ALL), (Ending.UNKNOWN, Left.ALL), (Ending.FAILED, Left.NOTHING)],
+)
+def test_a_rule_that_may_be_gone_is_left_to_be_added(ending: Ending, left: Left) -> None:
+    """One that could not be cancelled is there."""
+    rule = next(action for action in plan(SMALL) if action.kind is Kind.RULE)
+    standing = Standing()
+    standing.take(Outcome(rule.id, "rule", 0.0, 1.0, Ending.OK, detail="r"))
+    standing.take(Outcome(rule.id, "cancel", 2.0, 3.0, ending, detail="r"))
+    assert standing.left(rule.id, rule.kind) is left
 
 
 async def test_what_certainly_failed_is_not_tried_again(run: Run) -> None:

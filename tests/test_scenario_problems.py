@@ -166,7 +166,16 @@ def test_all_problems_are_told_at_once_each_with_its_line():
         ({"experiments__CTA__quota": {"A-TWO": "1 GB"}}, "quota.A-TWO: there is no RSE 'A-TWO'"),
         ({"experiments__CTA__transitions": []}, "transitions: not supported by this version"),
         ({"experiments__SKA__scope": "cta"}, "'cta' is cta's in CTA; a scope has one account"),
-        ({"limits": {"abort_when": "x"}}, "limits.abort_when: not supported by this version"),
+        ({"limits": {"abort_when": "x"}}, "limits.abort_when: is not a list"),
+        ({"limits": {"abort_when": [5]}}, "limits.abort_when[0]: 5 is not a limit"),
+        (
+            {"limits": {"abort_when": ["upload.success < 8%"]}},
+            "abort_when[0]: 'upload.success < 8%' does not say",
+        ),
+        (
+            {"limits": {"abort_when": ["upload.failed{experiment=CAT} > 1 over 5m"]}},
+            "limits.abort_when[0]: upload.failed: there is no experiment 'CAT'",
+        ),
         ({"limits": {"requests_per_second": 0}}, "requests_per_second: 0 is out of range"),
         ({"objectives": "lost == 0"}, "objectives: is not a list"),
         ({"objectives": ["upload.success{experiment=CAT} >= 1%"]}, "there is no experiment 'CAT'"),

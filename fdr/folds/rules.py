@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fdr.model import Intention, Outcome, RuleSeen
 
 STEPS = {"create": Kind.DATASET, "close": Kind.CLOSE, "rule": Kind.RULE}
+ADDED = ("ok", "replicating", "stuck", "cancelled")
 STANDING = {"OK": "ok", "STUCK": "stuck", "SUSPENDED": "stuck", "WAITING_APPROVAL": "stuck"}
 
 
@@ -42,6 +43,7 @@ class Rules:
         """Begin with nothing."""
         self._experiment: dict[tuple[Kind, int], str] = {}
         self._ending: dict[tuple[Kind, int], Ending] = {}
+        self._cancelled: set[int] = set()
         self._begun: dict[int, float] = {}
         self._rule_id: dict[int, str] = {}
         self._seen: dict[str, _Seen] = defaultdict(_Seen)
@@ -53,10 +55,13 @@ class Rules:
 
     def end(self, outcome: Outcome) -> None:
         """Take its outcome; one whose intention is not known is not counted."""
+        if outcome.step == "cancel" and outcome.ending is Ending.OK:
+            self._cancelled.add(outcome.action)
         kind = STEPS.get(outcome.step)
         if kind is None or (kind, outcome.action) not in self._experiment:
             return
         self._ending[kind, outcome.action] = outcome.ending
+        self._cancelled.discard(outcome.action)  # it was done again
         if kind is not Kind.RULE:
             return
         self._begun.setdefault(outcome.action, outcome.begun_at)
@@ -83,7 +88,7 @@ class Rules:
             if kind is Kind.RULE:
                 tally[experiment][self._standing(action)] += 1
         return {
-            experiment: RuleCounts(added=counts["ok"] + counts["replicating"] + counts["stuck"], **counts)
+            experiment: RuleCounts(added=sum(counts[standing] for standing in ADDED), **counts)
             for experiment, counts in tally.items()
         }
 
@@ -91,6 +96,8 @@ class Rules:
         ending = self._ending.get((Kind.RULE, action), Ending.UNKNOWN)
         if ending is not Ending.OK:
             return ending.value
+        if action in self._cancelled:
+            return "cancelled"
         seen = self._seen.get(self._rule_id[action])
         return STANDING.get(seen.state, "replicating") if seen else "replicating"
 

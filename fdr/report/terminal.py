@@ -175,7 +175,6 @@ def _objectives(objectives: list[dict[str, Any]]) -> Table | None:
 
 
 def _verdict(report: dict[str, Any]) -> Text:
-    text = Text("Verdict: ")
-    text.append(report["verdict"].upper(), style=STYLES[report["verdict"]])
-    text.append(f" ({'; '.join(words.reasons(report))})")
+    text = Text(words.verdict(report))
+    text.highlight_words([report["verdict"].upper()], STYLES[report["verdict"]])
     return text

@@ -107,6 +107,11 @@ def reasons(report: dict[str, Any]) -> list[str]:
     return [*said, status, *(doubt for doubt in report["doubts"] if doubt not in status)]
 
 
+def verdict(report: dict[str, Any]) -> str:
+    """Write the verdict in one line, with what it rests on."""
+    return f"Verdict: {report['verdict'].upper()} ({'; '.join(reasons(report))})"
+
+
 def sentences(parts: Iterable[str]) -> str:
     """Write parts as sentences."""
     return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)

@@ -87,7 +87,12 @@ def load_scenario(
         rses={name: part.rse(name) for name, part in shape.rses.items()},
         experiments=experiments,
         objectives=tuple(shape.objectives),
-        limits=Limits(shape.limits.files, shape.limits.volume, shape.limits.requests_per_second),
+        limits=Limits(
+            files=shape.limits.files,
+            volume_bytes=shape.limits.volume,
+            requests_per_second=shape.limits.requests_per_second,
+            abort_when=tuple(shape.limits.abort_when),
+        ),
     )
 
 

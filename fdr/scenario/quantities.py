@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationInfo
 
 from fdr import rucio_schema as rucio
+from fdr.abort_when import parse_abort_when
 from fdr.expression import matching, term_matches, terms
 from fdr.names import check_template
 from fdr.objectives import parse_objective
@@ -201,6 +202,14 @@ def read_objective(value: Any, info: ValidationInfo[Known]) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} is not an objective (write for example 'upload.success >= 99%')")
     parse_objective(value, known.experiments)
+    return value
+
+
+def read_abort_when(value: Any, info: ValidationInfo[Known]) -> str:
+    """Read a limit on a number of the last minutes; return its text."""
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} is not a limit (write for example 'upload.success < 80% over 5m')")
+    parse_abort_when(value, info.context.experiments)
     return value
 
 

@@ -226,11 +226,12 @@ class DefaultsShape(Shape):
 class LimitsShape(Shape):
     """The impact budget: a run that reaches one of these stops and says so."""
 
-    later = ("abort_when",)
-
     files: t.Count | None = Field(default=None, description="Files at most")
     volume: t.SizeBytes | None = Field(default=None, description="Bytes at most")
     requests_per_second: t.Positive | None = Field(default=None, description="REST calls a second at most")
+    abort_when: list[t.AbortText] = Field(
+        default_factory=list, description="Limits on numbers of the last minutes; one that holds ends the run"
+    )
 
 
 def _not_below(value: int, other: int | None, name: str) -> int:

@@ -115,6 +115,17 @@ ObjectiveText = Annotated[
     BeforeValidator(read.read_objective),
     WithJsonSchema({"type": "string", "examples": ["upload.success >= 99.5%", "upload.lateness.p99 <= 2s"]}),
 ]
+AbortText = Annotated[
+    str,
+    BeforeValidator(read.read_abort_when),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": " over ",
+            "examples": ["upload.success < 80% over 5m", "upload.lateness.p99 > 1m over 10m"],
+        }
+    ),
+]
 RseName = Annotated[
     str,
     _word("an RSE's name", rucio.RSE_PATTERN, rucio.RSE_LENGTH, "DESY-DCACHE"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -39,6 +40,7 @@ class FakeCatalog:
         self.batches: list[int] = []
         self.stale_locks: dict[str, set[str]] = {}
         self._requests = 0
+        self._rule_numbers = itertools.count()
 
     @property
     def requests(self) -> int:
@@ -102,7 +104,7 @@ class FakeCatalog:
         for rule_id, (owner, did, known) in self.rules_added.items():
             if (owner, did, known.to, known.copies) == (account, dataset, rule.to, rule.copies):
                 return rule_id
-        rule_id = f"{len(self.rules_added):032x}"
+        rule_id = f"{next(self._rule_numbers):032x}"
         self.rules_added[rule_id] = account, dataset, rule
         return rule_id
 

@@ -43,6 +43,7 @@ def _experiment(found: ExperimentMetrics) -> dict[str, Any]:
             "ok": rules.ok,
             "replicating": rules.replicating,
             "stuck": rules.stuck,
+            "cancelled": rules.cancelled,
             "failed": rules.failed,
             "unknown": rules.unknown,
             "dropped": rules.dropped,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 HOW_IT_ENDED = {
     "interrupted": "the run was interrupted",
     "limit": "the run stopped at a limit",
+    "cancelled": "what rules had not done yet was cancelled",
     "grace-over": "rules were still open when the grace period was over",
     "events-lost": "transfer events were lost, so transfers are counted too low",
 }
