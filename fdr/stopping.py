@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from fdr.errors import ExitCode, UsageError
@@ -50,8 +52,7 @@ def stop_run(directory: RunDir, how: How, wait_s: float | None, say: Callable[[s
                 " (what it left expires by itself)"
             )
         say(f"{directory.path}: this run is not alive: there is nothing to stop")
-        return _stopped(directory, was_alive=False, before=None)
-    before = _written(directory)
+        return Stopped(was_alive=False, has_ended=True, report=_report(directory))
     ask_to_stop(directory.stop_request, how)
     say(f"{directory.path}: asked to stop{' and to cancel' if how is How.NOW else ''}")
     if wait_s is None:
@@ -66,7 +67,7 @@ def stop_run(directory: RunDir, how: How, wait_s: float | None, say: Callable[[s
             say(f"waiting for what is in flight: {format_duration(round(now - begun))}")
             told = now
         time.sleep(LOOK_EVERY_S)
-    return _stopped(directory, was_alive=True, before=before)
+    return Stopped(was_alive=True, has_ended=True, report=_report(directory))
 
 
 def told_stop(stopped: Stopped, directory: RunDir) -> list[str]:
@@ -92,18 +93,20 @@ def stop_as_json(stopped: Stopped, directory: RunDir) -> dict[str, Any]:
     }
 
 
-def _stopped(directory: RunDir, *, was_alive: bool, before: int | None) -> Stopped:
-    """Return the end of a run: by the report that it wrote after ``before``, or else by its journal."""
-    if _written(directory) != before:
-        report = json.loads(directory.json.read_text(encoding="utf-8"))
-    else:
-        report = to_json(report_of(directory))
-    return Stopped(was_alive, has_ended=True, report=report)
+def _report(directory: RunDir) -> dict[str, Any]:
+    """Return what a run came to: the report that it wrote last of all, or else one made of its journal."""
+    log = directory.journal.with_name(directory.journal.name + "-wal")
+    recorded = max(_written_ns(directory.journal), _written_ns(log))
+    with suppress(OSError, ValueError):
+        if _written_ns(directory.json) >= recorded:
+            report: dict[str, Any] = json.loads(directory.json.read_text(encoding="utf-8"))
+            return report
+    return to_json(report_of(directory))
 
 
-def _written(directory: RunDir) -> int | None:
-    """Return when a run's report was written, in nanoseconds; None if there is none."""
+def _written_ns(path: Path) -> int:
+    """Return when a file was written, in nanoseconds; 0 if there is none."""
     try:
-        return directory.json.stat().st_mtime_ns
+        return path.stat().st_mtime_ns
     except FileNotFoundError:
-        return None
+        return 0

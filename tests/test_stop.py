@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -168,6 +169,16 @@ def test_a_run_that_is_not_alive_needs_no_stop(directory: RunDir) -> None:
     assert not directory.stop_request.exists()
     assert (stopped.was_alive, stopped.exit_code) == (False, ExitCode.PASSED)
     assert stop_as_json(stopped, directory)["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(("younger_by_s", "said"), [(1, "pass"), (-1, "inconclusive")])
+def test_a_report_older_than_the_journal_is_not_told(directory: RunDir, younger_by_s: int, said: str) -> None:
+    """A run that was resumed and then killed has one from before."""
+    directory.json.write_text('{"verdict": "pass", "run": {"status": "the run came to its end"}}')
+    at = directory.journal.stat().st_mtime + younger_by_s
+    os.utime(directory.json, (at, at))
+    stopped = stop_run(directory, How.ORDERLY, 30, lambda text: None)
+    assert stop_as_json(stopped, directory)["verdict"] == said
 
 
 def test_a_run_that_is_not_alive_cannot_cancel(directory: RunDir) -> None:

@@ -95,7 +95,12 @@ def test_what_is_not_transferred_is_cancelled(lake: LakeHome, tmp_path: Path) ->
         ended = begun.finish(within_s=10)
         assert done.returncode == 0, done.stdout + ended.output
         assert ended.code == 130, ended.output
-        assert rows(lake, f"SELECT state, count(*) FROM requests {of_run} GROUP BY state") == []
+        # Rucio's poller may see a job cancelled before the deletion of its rule is committed, and have the
+        # file tried once more, for nobody: see docs/stopping.md.
+        tried_again = (
+            "previous_attempt_id IN (SELECT id FROM requests_history WHERE err_msg LIKE '%canceled%')"
+        )
+        assert rows(lake, f"SELECT name FROM requests {of_run} AND NOT coalesce({tried_again}, false)") == []
         open_rules = f"SELECT id FROM rules {of_run} AND (state <> 'O' OR locks_replicating_cnt > 0)"
         assert rows(lake, open_rules) == []
         jobs = f"SELECT DISTINCT external_id FROM requests_history {of_run} AND external_id IS NOT NULL"
