@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PROBE = Path(__file__).with_name("probe.py")
 PROBE_TIMEOUT_S = 60
+PROBE_TRIES = 3  # XRootD 5.5.3 was seen to break off a TLS answer on a busy machine ("bad length" in its log)
 BEARER_TOKEN = "fdr"  # the servers let in whoever is on this machine; gfal2 copies over davs only with one
 
 
@@ -97,7 +98,7 @@ def wait(home: LakeHome, settings: Settings, sites: Iterable[Site], say: Callabl
         name = f"xrootd-{site.rse}"
         readiness.wait_for(home, settings, name, partial(_listens, site), alive=partial(keeper.keeps, name))
     say(f"putting, reading and deleting a file at {len(sites)} storages")
-    _probe(home, settings, sites)
+    prove(home, settings, sites)
 
 
 def _listens(site: Site) -> bool:
@@ -109,30 +110,41 @@ def _listens(site: Site) -> bool:
     return True
 
 
-def _probe(home: LakeHome, settings: Settings, sites: list[Site]) -> None:
-    """Run the probe in the lake's environment, so that ours keeps its own certificates and settings."""
+def prove(home: LakeHome, settings: Settings, sites: Iterable[Site]) -> None:
+    """Put, sum, read and delete a file at each storage by each protocol; what fails is tried again.
+
+    Raises LakeUnusable with the end of the storage's log when a storage fails PROBE_TRIES times.
+    """
     urls = {
         f"{scheme}://{site.address}:{site.port(scheme)}{PREFIXES[scheme]}fdr-probe/{scheme}": site.rse
         for site in sites
         for scheme in site.protocols
     }
-    environment = {**os.environ, **service_environment(lake_certificates(home))}
+    failures = dict.fromkeys(urls, "")
+    for _ in range(PROBE_TRIES):
+        failures = _failures(home, settings, list(failures))
+        if not failures:
+            return
+    url, reason = next(iter(failures.items()))
+    log = readiness.log_end(home, settings, f"xrootd-{urls[url]}")
+    raise LakeUnusable(f"{url}: {settings.redact(reason)}.{log}")
+
+
+def _failures(home: LakeHome, settings: Settings, urls: list[str]) -> dict[str, str]:
+    """Run the probe in the lake's environment, so that ours keeps its own certificates and settings."""
     try:
         done = subprocess.run(
             [str(lake_python()), "-P", str(PROBE), *urls],
-            env=environment,
+            env={**os.environ, **service_environment(lake_certificates(home))},
             capture_output=True,
             text=True,
             timeout=PROBE_TIMEOUT_S,
             check=False,
         )
-        failures: dict[str, str] = (
-            json.loads(done.stdout)
-            if done.returncode == 0
-            else {"": (done.stderr.strip() or "it ended without a word").splitlines()[-1]}
-        )
     except subprocess.TimeoutExpired as error:
         raise LakeUnusable(f"the storages did not take a file within {PROBE_TIMEOUT_S} s") from error
-    for url, reason in failures.items():
-        log = readiness.log_end(home, settings, f"xrootd-{urls[url]}") if url else ""
-        raise LakeUnusable(f"{url or 'the probe of the storages'}: {settings.redact(reason)}.{log}")
+    if done.returncode != 0:
+        said = done.stderr.strip() or "it ended without a word"
+        raise LakeUnusable(f"the probe of the storages: {settings.redact(said.splitlines()[-1])}.")
+    failures: dict[str, str] = json.loads(done.stdout)
+    return failures
