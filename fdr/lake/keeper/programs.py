@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,7 @@ BROKER_HOST_HEADER = "fdr-lake"
 # minutes, its judge and undertaker one to forty: on a production lake nobody notices, in a rehearsal of a
 # minute everybody does.
 TRY_AGAIN_S = 2
+DATABASE_EVERY_S = 0.5
 
 
 def load() -> None:
@@ -73,6 +75,7 @@ def run(name: str) -> None:
     elif name in DAEMONS:
         module, arguments = DAEMONS[name]
         daemon = importlib.import_module(f"rucio.daemons.{module}")
+        _await_database()
         signal.signal(signal.SIGTERM, daemon.stop)
         signal.signal(signal.SIGINT, daemon.stop)
         daemon.run(**arguments)
@@ -94,6 +97,23 @@ def _forget_database_connections() -> None:
     session = sys.modules.get("rucio.db.sqla.session")
     if session is not None and session._ENGINE is not None:
         session._ENGINE.dispose(close=False)
+
+
+def _await_database() -> None:
+    """Wait until the database takes connections.
+
+    A daemon that starts without it ends at once; a few times in a row, and supervisord would give it up, so
+    that a lake whose database was away for ten seconds would have no daemon left.
+    """
+    engine: Any = importlib.import_module("rucio.db.sqla.session").get_engine()
+    unreachable: Any = importlib.import_module("sqlalchemy.exc").OperationalError
+    while True:
+        try:
+            engine.connect().close()
+        except unreachable:
+            time.sleep(DATABASE_EVERY_S)
+        else:
+            return
 
 
 def _serve() -> None:
