@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from fdr.clock import SteadyClock
 from fdr.journal.reader import FROM_THE_START, read_journal
 from fdr.tally import Progress, Tally
 from fdr.units import format_duration, format_size
@@ -49,9 +50,14 @@ class _Following:
 
     def __init__(self, reader: JournalReader, tally: Tally) -> None:
         self.tally = tally
-        self.started_at = reader.started.started_at
         self._reader = reader
+        self._clock = SteadyClock()
         self._cursor = FROM_THE_START
+
+    @property
+    def elapsed_s(self) -> float:
+        """How long ago the run started."""
+        return self._clock.now() - self._reader.started.started_at
 
     async def catch_up(self) -> None:
         while True:
@@ -66,7 +72,7 @@ async def _show_bars(following: _Following, console: Console, until: asyncio.Eve
         is_last = False
         while not is_last:
             is_last = await _is_over(until, REFRESH_S, following)
-            display.update(bars(following.tally, time.time() - following.started_at), refresh=True)
+            display.update(bars(following.tally, following.elapsed_s), refresh=True)
 
 
 async def _show_lines(following: _Following, console: Console, until: asyncio.Event) -> None:
@@ -76,7 +82,7 @@ async def _show_lines(following: _Following, console: Console, until: asyncio.Ev
         is_last = await _is_over(until, REFRESH_S, following)
         now = time.monotonic()
         if is_last or following.tally.phase != told_phase or now - told_at >= LINE_EVERY_S:
-            text = line(following.tally, time.time() - following.started_at)
+            text = line(following.tally, following.elapsed_s)
             console.print(Text(text), soft_wrap=True)
             told_phase, told_at = following.tally.phase, now
 
