@@ -1,16 +1,12 @@
-"""Bad input and bad weather end in one clear message, and nothing is lost."""
+"""Bad input and a lake that cannot be used end in one clear message; see test_faults.py for the rest."""
 
 from __future__ import annotations
 
 import asyncio
 import configparser
-import json
-import os
 import secrets
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,34 +14,18 @@ from pathlib import Path
 import pytest
 
 from fdr.connection import read_connection
-from fdr.journal.reader import read_journal
 from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
-from fdr.model import Outcome
-from fdr.planned import planned
 from fdr.rucio_door import RucioDoor
 from fdr.rundir import RunDir
-from fdr.scenario.load import load_scenario
+from tests.lake.disturb import refusing
+from tests.lake.foreign import foreign_cfg
 from tests.lake.smoke import SMOKE
-from tests.lake.smoke_run import FDR, environment, fdr, run_smoke
+from tests.lake.smoke_run import environment, fdr
 
 pytestmark = pytest.mark.lake
-
-
-def foreign_cfg(lake: LakeHome, path: Path, **client: str) -> Path:
-    """Write the lake's rucio.cfg as if the lake were another's, with changes in ``[client]``."""
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read(lake.client_cfg)
-    parser.remove_option("fdr", "embedded_home")
-    parser["client"].update(client)
-    if "password" in client:
-        for section in [name for name in parser.sections() if name.startswith("fdr-account-")]:
-            parser.remove_section(section)
-    with path.open("w") as file:
-        parser.write(file)
-    return path
 
 
 @pytest.mark.parametrize(
@@ -149,98 +129,3 @@ def test_a_wrong_scenario_starts_nothing(lake: LakeHome, tmp_path: Path) -> None
     assert "did you mean 'files'?" in done.stdout
     assert f"{wrong}:8" in done.stdout
     assert not (tmp_path / "run").exists()
-
-
-@contextmanager
-def refusing(directory: Path) -> Iterator[None]:
-    """Let nobody write in a directory of a storage, though it is there."""
-    directory.mkdir(exist_ok=True)
-    before = directory.stat()
-    directory.chmod(0o555)
-    owner = before.st_uid
-    os.chown(directory, 0, 0)
-    try:
-        yield
-    finally:
-        os.chown(directory, owner, before.st_gid)
-        directory.chmod(before.st_mode & 0o777)
-
-
-def test_a_storage_that_refuses_files_costs_only_those(lake: LakeHome, tmp_path: Path) -> None:
-    """LSST's files are failed with a countable reason; the other experiments' are all there."""
-    scope = f"lsst_{secrets.token_hex(4)}"  # with no directory that is there already
-    with refusing(storage_directory("SARA-DCACHE", storage_root(lake)) / scope):
-        changes = ["--duration", "5s", "--size-scale", "0.5", "--set", f"experiments.LSST.scope={scope}"]
-        run = run_smoke(lake, tmp_path, *changes)
-    assert run.code == 3, run.output
-    files = {name: experiment["files"] for name, experiment in run.report["experiments"].items()}
-    assert (files["LSST"]["failed"], files["LSST"]["registered"]) == (40, 0)
-    assert (files["CTA"]["registered"], files["SKA"]["registered"]) == (60, 32)
-    reasons = {
-        (failure["operation"], failure["reason"]): failure["count"] for failure in run.report["failures"]
-    }
-    assert list(reasons.values()) == [40]
-    halved = planned(load_scenario(SMOKE, size_scale=0.5)).experiments
-    volumes = {name: experiment["bytes"]["planned"] for name, experiment in run.report["experiments"].items()}
-    assert volumes == {name: experiment.bytes for name, experiment in halved.items()}
-
-
-@contextmanager
-def begun_run(lake: LakeHome, runs: Path, uploads: int) -> Iterator[tuple[subprocess.Popen[str], RunDir]]:
-    """Begin a smoke run and wait until some files have been put."""
-    directory = RunDir(runs / "run")
-    process = subprocess.Popen(
-        [str(FDR), "run", str(SMOKE), "--run-dir", str(directory.path)],
-        env=environment(lake, runs),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None and put_count(directory) < uploads:
-            time.sleep(0.2)
-        yield process, directory
-    finally:
-        process.kill()
-        process.wait(10)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def put_count(directory: RunDir) -> int:
-    """Count the puts that have ended."""
-    if not directory.journal.exists():
-        return 0
-    with read_journal(directory.journal) as reader:
-        return sum(isinstance(event, Outcome) and event.step == "put" for event in reader.events())
-
-
-def test_ctrl_c_ends_the_run_orderly(lake: LakeHome, tmp_path: Path) -> None:
-    """No new starts, work in flight ends, the report is written, exit code 130."""
-    with begun_run(lake, tmp_path, 20) as (process, directory):
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=90)
-        assert process.returncode == 130, output
-    report = json.loads(directory.json.read_text())
-    files = [experiment["files"] for experiment in report["experiments"].values()]
-    assert report["verdict"] != "pass"
-    assert report["run"]["ended_at"] is not None
-    assert sum(counts["unknown"] for counts in files) == 0
-    assert 20 <= sum(counts["ok"] for counts in files) < 132
-    assert "Traceback" not in output
-
-
-def test_a_killed_run_is_reported_from_its_journal(lake: LakeHome, tmp_path: Path) -> None:
-    """fdr report says that the run did not end, and counts what was recorded."""
-    with begun_run(lake, tmp_path, 20) as (process, directory):
-        process.kill()
-        process.wait(10)
-    put = put_count(directory)
-    told = fdr(lake, tmp_path, "report", directory.path)
-    assert told.returncode == 0, told.stdout
-    assert "did not end" in " ".join(told.stdout.split())
-    report = json.loads(fdr(lake, tmp_path, "report", directory.path, "--json").stdout)
-    assert report["run"]["ended_at"] is None
-    assert report["verdict"] != "pass"
-    assert 0 < sum(experiment["files"]["ok"] for experiment in report["experiments"].values()) <= put

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import jsonschema
 import pytest
 
 import fdr.report
-from fdr.journal.reader import read_journal
 from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
-from fdr.lake.postgres import query
 from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
+from tests.lake import recount
+from tests.lake.recount import count_again, files_on_disk, replicas_in_database, rows, rules_in_database
 from tests.lake.smoke import smoke
 from tests.lake.smoke_run import FinishedRun, run_smoke
 from tests.lake.smoke_run import fdr as run_fdr
@@ -32,12 +31,7 @@ def run(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> FinishedRun
 
 @pytest.fixture(scope="module")
 def run_id(run: FinishedRun) -> str:
-    with read_journal(run.directory.journal) as reader:
-        return reader.started.run
-
-
-def rows(lake: LakeHome, sql: str) -> list[tuple[str, ...]]:
-    return query(lake, current_settings(lake), sql)
+    return recount.run_id(run.directory)
 
 
 def test_the_smoke_rehearsal_passes(run: FinishedRun) -> None:
@@ -84,9 +78,7 @@ def test_files_in_the_report_are_those_in_the_database(run: FinishedRun, run_id:
 
 def test_rules_and_locks_are_those_in_the_database(run: FinishedRun, run_id: str, lake: LakeHome) -> None:
     """Every rule is there and OK; every lock is OK; their numbers are the report's."""
-    states = Counter(
-        state for (state,) in rows(lake, f"SELECT state FROM rules WHERE name LIKE '{run_id}/%'")
-    )
+    states = Counter(rules_in_database(lake, run_id).values())
     told = run.report["experiments"].values()
     assert states == {"O": sum(experiment["rules"]["ok"] for experiment in told)}
     assert states["O"] == sum(experiment["rules"]["added"] for experiment in told) == 10
@@ -107,25 +99,27 @@ def test_replicas_are_uploads_and_transfers(run: FinishedRun, run_id: str, lake:
 
 def test_every_replica_is_on_disk_with_its_checksum(run: FinishedRun, run_id: str, lake: LakeHome) -> None:
     """Each file that Rucio knows at an RSE lies there, with the size and adler32 that Rucio has; no other."""
-    known = {
-        (rse, scope, name): (int(size), adler32)
-        for rse, scope, name, size, adler32 in rows(
-            lake,
-            "SELECT rse, replicas.scope, name, bytes, adler32 FROM replicas JOIN rses ON rses.id = rse_id"
-            f" WHERE name LIKE '{run_id}/%'",
-        )
-    }
-    found = {}
-    for rse in current_settings(lake).sites:  # those of other tests too: rules may choose them
-        root = storage_directory(rse, storage_root(lake))
-        for path in root.rglob("*"):
-            # A hashed path: SCOPE/xx/yy/NAME, and the name begins with the run.
-            parts = path.relative_to(root).parts
-            if path.is_file() and len(parts) > 3 and parts[3] == run_id:
-                content = path.read_bytes()
-                found[rse, parts[0], "/".join(parts[3:])] = (len(content), f"{zlib.adler32(content):08x}")
-    assert found == known
-    assert len(found) == 132 + run.report["transfers"]["done"]
+    on_disk = files_on_disk(lake, run_id)
+    assert on_disk == replicas_in_database(lake, run_id)
+    assert len(on_disk) == 132 + run.report["transfers"]["done"]
+
+
+def test_the_count_that_faults_are_held_against_is_the_same(run: FinishedRun, lake: LakeHome) -> None:
+    """What tests/lake/test_faults.py asks of disturbed runs holds here, all files ok."""
+    assert count_again(lake, run.directory, run.report) == {"ok": 132}
+
+
+def test_the_count_finds_a_file_that_is_lost(run: FinishedRun, lake: LakeHome) -> None:
+    """One that is on no disk any more, though Rucio and the journal have it."""
+    scope = smoke().experiments["CTA"].scope
+    root = storage_directory("PIC-DCACHE", storage_root(lake)) / scope
+    path = next(path for path in root.glob(f"*/*/{recount.run_id(run.directory)}/**/*") if path.is_file())
+    kept = path.rename(path.with_name("away"))
+    try:
+        with pytest.raises(AssertionError):
+            count_again(lake, run.directory, run.report)
+    finally:
+        kept.rename(path)
 
 
 def test_the_report_is_made_again_from_the_run_directory(run: FinishedRun, lake: LakeHome) -> None:
