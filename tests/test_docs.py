@@ -39,3 +39,19 @@ def test_the_readme_names_every_command() -> None:
     assert {"run", "plan", "report", "lake"} <= commands
     readme = (ROOT / "README.md").read_text()
     assert [command for command in sorted(commands) if f"fdr {command}" not in readme] == []
+
+
+FAULTS = re.findall(r"^\|(.*)\|$", (ROOT / "docs" / "faults.md").read_text(), re.MULTILINE)[2:]
+
+
+@pytest.mark.parametrize("row", FAULTS, ids=lambda row: row.split("|")[0].strip())
+def test_every_fault_names_a_test_that_exists(row: str) -> None:
+    """A row of docs/faults.md says what happens, what is reported, what is lost, and where that is tested."""
+    cells = [cell.strip() for cell in row.split("|")]
+    assert len(cells) == 5
+    assert all(cells)
+    tests = re.findall(r"`(test_\w+\.py)::(test_\w+)`", cells[-1])
+    assert tests
+    for file, name in tests:
+        text = (ROOT / "tests" / "lake" / file).read_text()
+        assert re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file} has no {name}"
