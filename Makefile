@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 FDR := $(VENV)/bin/fdr
 
-.PHONY: help install rehearsal test lint lock clean
+.PHONY: help install rehearsal test crash-test lint lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ lint: install-dev  ## check style and types
 
 test: lint  ## run all tests, those on a real lake too
 	$(VENV)/bin/pytest
+
+crash-test: install-dev  ## kill rehearsals at random moments, resume them, and count what became of every file
+	$(VENV)/bin/python -m tests.lake.crash --kills $(or $(KILLS),20) --seed $(or $(SEED),1)
 
 lock:  ## choose versions anew and lock them with their hashes
 	tools/lock $(VENV)
