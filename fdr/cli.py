@@ -203,6 +203,25 @@ def report(
         output.write_text(text)
 
 
+@app.command(
+    epilog="Exit codes: 0 nothing of the run is left; 2 no such run, or it is alive; 4 something is left; "
+    "5 the lake is not usable."
+)
+def clean(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run directory or id.")],
+    lake: Annotated[
+        str | None, typer.Option(help="Another way to the run's lake: local, or the path of a rucio.cfg.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; touch nothing.")] = False,
+    wait: Annotated[str, typer.Option(help="Wait so long for Rucio's daemons.")] = "10m",
+    as_json: Json = False,
+) -> None:
+    """Remove a run from its lake: its rules, datasets, replicas and files, and nothing else."""
+    from fdr.clean import clean as clean_run
+
+    raise typer.Exit(clean_run(find_run_dir(run), lake, dry_run, wait, as_json, out))
+
+
 @app.command(epilog=EXIT_CODES)
 def schema() -> None:
     """Print the JSON Schema of the scenario format, for editors."""

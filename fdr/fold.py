@@ -19,6 +19,7 @@ from fdr.metrics import (
     UploadCounts,
 )
 from fdr.model import (
+    AFTER_THE_RUN,
     Ending,
     GeneratorUsage,
     Intention,
@@ -116,7 +117,8 @@ class Fold:
             self._failures.take_outcome(outcome)
 
     def _note(self, note: Note) -> None:
-        self._at(note.at)
+        if note.kind not in AFTER_THE_RUN:
+            self._at(note.at)
         is_first = note.kind not in {kept.kind for kept in self._notes}
         if len(self._notes) < MAX_NOTES or is_first or note.kind in ENDING_NOTES:
             self._notes.append(note)

@@ -325,12 +325,18 @@ class Note:
     """A moment in the life of a run.
 
     Kinds: ``injected`` (nothing more will start), ``interrupted``, ``limit``, ``grace-over``,
-    ``cancelling`` (rules are about to be), ``cancelled``, ``events-lost``, ``settled``, ``ended``.
+    ``cancelling`` (rules are about to be), ``cancelled``, ``events-lost``, ``settled``, ``ended``. After the
+    run: ``cleaning`` (its removal from the lake began), ``deletion-asked`` (of Rucio, for all of it),
+    ``cleaned`` (nothing of it is left).
     """
 
     at: float
     kind: str
     text: str = ""
+
+
+CLEANING, DELETION_ASKED, CLEANED = "cleaning", "deletion-asked", "cleaned"
+AFTER_THE_RUN = frozenset({CLEANING, DELETION_ASKED, CLEANED})  # kinds of notes that are not of its course
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,11 @@ def dataset_name(experiment: Experiment, run_id: str, dataset: int) -> str:
     return DATASET_TEMPLATE.format(run=run_id, experiment=experiment.name, dataset=dataset)
 
 
+def is_name_of(run_id: str, name: str) -> bool:
+    """Tell whether a name is one of a run's: every template writes the run's id into every name."""
+    return run_id in name
+
+
 def check_template(template: str, experiment: str, last: int) -> None:
     """Refuse a template that could give a name which Rucio does not take or which is not unique.
 

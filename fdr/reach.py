@@ -12,8 +12,10 @@ from fdr.connection import Connection, read_connection
 from fdr.errors import LakeUnusable
 from fdr.inventory import Inventory
 from fdr.lake.home import LakeHome
+from fdr.removal import Removal
 from fdr.rucio_catalog import RucioCatalog
 from fdr.rucio_inventory import RucioInventory
+from fdr.rucio_removal import RucioRemoval
 from fdr.rucio_rule_removal import RucioRuleRemoval
 from fdr.rule_removal import RuleRemoval
 from fdr.storage.base import Storage
@@ -24,12 +26,13 @@ UPLOADS_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """All that is asked of one lake: Rucio, what it has on record, its bytes, and the end of its rules."""
+    """All that is asked of one lake: Rucio, its records, what removes from it, and the bytes at its RSEs."""
 
     catalog: Catalog
     inventory: Inventory
-    storage: Storage
+    removal: Removal
     rule_removal: RuleRemoval
+    storage: Storage
 
 
 def connect(lake: str) -> Connection:
@@ -59,7 +62,8 @@ async def reach(connection: Connection, requests_per_second: float | None = None
     )
     catalog = RucioCatalog(connection, requests_per_second)
     try:
-        yield Doors(catalog, RucioInventory(catalog.door), storage, RucioRuleRemoval(catalog.door))
+        door = catalog.door
+        yield Doors(catalog, RucioInventory(door), RucioRemoval(door), RucioRuleRemoval(door), storage)
     finally:
         await catalog.close()
         await storage.close()

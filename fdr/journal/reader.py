@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from fdr.errors import UsageError
+from fdr.journal.rows import intention_event
 from fdr.journal.schema import APPLICATION_ID, RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, select_statement
-from fdr.model import Did, RunStarted
+from fdr.model import Did, Note, RunStarted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from fdr.model import Event
+    from fdr.model import Event, Intention
 
 Cursor = tuple[int, ...]  # the last row read of each table, in the order of TABLES
 FROM_THE_START: Cursor = (0,) * len(TABLES)
@@ -68,6 +69,32 @@ class JournalReader:
                 if len(events) == ROWS_AT_ONCE:
                     break
         return found, tuple(lasts)
+
+    def by_dataset(self) -> Iterator[Intention]:
+        """Return every intention, those of one experiment's dataset together; memory does not grow."""
+        intentions = TABLES[0]
+        with self._damage_told():
+            self._learn_words()
+            rows = self._connection.execute(
+                f"SELECT {', '.join(intentions.column_names)} FROM intention ORDER BY experiment, dataset, id"
+            )
+            while chunk := rows.fetchmany(ROWS_AT_ONCE):
+                yield from (intention_event(row, self._words) for row in chunk)
+
+    def notes(self) -> list[Note]:
+        """Return the moments that the journal notes; there are few."""
+        with self._damage_told():
+            rows = self._connection.execute("SELECT at, kind, text FROM note_told ORDER BY id").fetchall()
+        return [Note(*row) for row in rows]
+
+    def destinations(self) -> dict[str, frozenset[str]]:
+        """Return the RSEs that transfers went to, by scope."""
+        with self._damage_told():
+            rows = self._connection.execute(
+                "SELECT scope.text, rse.text FROM (SELECT DISTINCT scope, dst_rse FROM transfer_seen) AS seen"
+                " JOIN word AS scope ON scope.id = seen.scope JOIN word AS rse ON rse.id = seen.dst_rse"
+            ).fetchall()
+        return {scope: frozenset(rse for s, rse in rows if s == scope) for scope in {row[0] for row in rows}}
 
     def dids(self, actions: Collection[int]) -> dict[int, Did]:
         """Return what these actions were about; reads the intentions once, however few are asked for."""
@@ -129,12 +156,15 @@ class JournalReader:
         rows = self._connection.execute(select_statement(table), (last, ROWS_AT_ONCE)).fetchall()
         if not rows:
             return [], last
-        self._words.update(
-            self._connection.execute("SELECT id, text FROM word WHERE id >= ?", (len(self._words),))
-        )
+        self._learn_words()
         words, decode = self._words, table.decode
         # One writer appends and nobody deletes, so that ids have no gaps.
         return [decode(row, words) for row in rows], last + len(rows)
+
+    def _learn_words(self) -> None:
+        self._words.update(
+            self._connection.execute("SELECT id, text FROM word WHERE id >= ?", (len(self._words),))
+        )
 
     @contextlib.contextmanager
     def _snapshot(self) -> Iterator[None]:

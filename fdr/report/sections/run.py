@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fdr.model import CLEANED, CLEANING
 from fdr.report.facts import timestamp
 from fdr.units import format_duration
 
@@ -54,7 +55,11 @@ def section(facts: Facts) -> dict[str, Any]:
 
 
 def status(metrics: Metrics) -> str:
-    """Say in one sentence how the run ended, or that it did not."""
+    """Say in one sentence how the run ended, or that it did not, and whether it was removed since."""
+    return "; ".join(part for part in (_end(metrics), _removal(metrics)) if part)
+
+
+def _end(metrics: Metrics) -> str:
     if metrics.ended_at is None:
         return f"the run did not end: the journal stops at {timestamp(metrics.last_at)}"
     said = []
@@ -78,3 +83,11 @@ def _gaps(metrics: Metrics) -> list[str]:
     crashes = {0: "", 1: ", after a crash"}.get(died, f", after {died} crashes")
     idle = format_duration(round(sum(gaps), 1))
     return [f"it was resumed {times}{crashes}, and stood still for {idle} in all"]
+
+
+def _removal(metrics: Metrics) -> str:
+    if cleaned := metrics.noted(CLEANED):
+        return f"all that it made has been removed from the lake since, by {timestamp(cleaned[0].at)}"
+    if cleaning := metrics.noted(CLEANING):
+        return f"its removal from the lake began at {timestamp(cleaning[0].at)} and was not completed"
+    return ""
