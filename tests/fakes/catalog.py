@@ -39,6 +39,8 @@ class FakeCatalog:
         self.weather: Callable[[str, object], None] = lambda operation, subject: None
         self.batches: list[int] = []
         self.stale_locks: dict[str, set[str]] = {}
+        # what files have at RSEs after a dataset that held them was deleted
+        self.left: dict[Did, tuple[NewReplica, dict[str, str]]] = {}
         self._requests = 0
         self._rule_numbers = itertools.count()
 
@@ -145,7 +147,7 @@ class FakeCatalog:
 
     def replica_states(self, file: Did) -> dict[str, str]:
         """Return the state of every replica of a file by RSE; a rule's are COPYING until transfers run."""
-        states: dict[str, str] = {}
+        states = dict(self.left[file][1]) if file in self.left else {}
         for dataset, content in self.datasets.items():
             if file in content.files:
                 for _, ruled, rule in self.rules_added.values():
@@ -154,6 +156,18 @@ class FakeCatalog:
                         states |= dict.fromkeys(self._chosen(rule), by_rule)
                 states[content.files[file].rse] = "AVAILABLE"
         return states
+
+    def known_files(self) -> dict[Did, NewReplica]:
+        """Return every file that is known, in a dataset or no more in any."""
+        files = {did: replica for did, (replica, _) in self.left.items()}
+        for dataset in self.datasets.values():
+            files |= dataset.files
+        return files
+
+    def locked_at(self, rule_id: str) -> frozenset[tuple[Did, str]]:
+        """Return the files that a rule locks, each with the RSE."""
+        _, dataset, rule = self.rules_added[rule_id]
+        return frozenset((did, rse) for did in self.datasets[dataset].files for rse in self._chosen(rule))
 
     def url(self, rse: str, file: Did) -> str:
         """Return where a file lies at an RSE, by its first protocol."""

@@ -24,10 +24,7 @@ class FakeInventory:
         assert len(dids) <= MAX_DIDS_PER_CALL
         asked = set(dids) - self.forgotten
         return {
-            did: self._record(replica)
-            for dataset in self.catalog.datasets.values()
-            for did, replica in dataset.files.items()
-            if did in asked
+            did: self._record(replica) for did, replica in self.catalog.known_files().items() if did in asked
         }
 
     async def datasets(self, account: str, scope: str, name_prefix: str) -> frozenset[Did]:
