@@ -51,7 +51,7 @@ def clean(
     except ValueError as error:
         raise UsageError(f"--wait: {error}") from error
     cleaned = survey_run(recorded, lake, listed) if dry_run else clean_run(recorded, lake, wait_s, told)
-    for line in survey_lines(run, cleaned) if dry_run else cleaned_lines(run, cleaned):
+    for line in survey_lines(run, cleaned) if dry_run else cleaned_lines(run, directory.path, cleaned):
         told(line)
     if as_json:
         print(json.dumps(cleaned_as_json(run, cleaned, dry_run=dry_run)))
@@ -112,15 +112,16 @@ async def _clean(cleaning: Cleaning, reader: JournalReader, journal: Journal, wa
     await journal.flush()
     done = Cleaned()
     await cleaning.ask(done, asked_before=asked_before)
-    cleaning.say(
-        f"asked Rucio to delete {done.datasets_expired} datasets, with a rule for {done.replicas_held} "
-        "replicas that had none; waiting for its daemons"
-    )
+    if done.datasets_expired:
+        cleaning.say(
+            f"asked Rucio to delete {done.datasets_expired} datasets; {done.replicas_held} replicas that no "
+            "rule held are purged with them"
+        )
     if not asked_before and not done.problems:
         asked.append(cleaning.clock.now())
         journal.record(Note(asked[-1], DELETION_ASKED))
-    await cleaning.settle(done, now + wait_s, asked[-1] if asked else now)
     done.asked_at = asked[-1] if asked else now
+    await cleaning.settle(done, cleaning.clock.now() + wait_s, done.asked_at)
     if done.nothing_there:
         journal.record(Note(cleaning.clock.now(), CLEANED, "nothing of the run is left"))
     return done

@@ -9,6 +9,7 @@ from fdr.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from fdr.cleaned import Cleaned, Thing
 
@@ -40,7 +41,7 @@ def cleaned_as_json(run: str, cleaned: Cleaned, *, dry_run: bool) -> dict[str, A
         "clean": cleaned.nothing_there,
         "asked_at": _moment(cleaned.asked_at),
         "there": {name: _counts(cleaned, name) for name in _experiments(cleaned)},
-        "replicas_at": dict(sorted(cleaned.replicas_at.items())),
+        "waiting_at": {} if dry_run else dict(sorted(cleaned.waiting_at.items())),
         "datasets_expired": cleaned.datasets_expired,
         "replicas_held": cleaned.replicas_held,
         "dark_removed": cleaned.dark_removed,
@@ -66,7 +67,7 @@ def survey_lines(run: str, cleaned: Cleaned) -> Iterator[str]:
     yield from _kept(cleaned)
 
 
-def cleaned_lines(run: str, cleaned: Cleaned) -> Iterator[str]:
+def cleaned_lines(run: str, directory: Path, cleaned: Cleaned) -> Iterator[str]:
     """Say what cleaning a run has come to, and how to go on where something is left."""
     if cleaned.dark_removed:
         yield f"removed {cleaned.dark_removed} files from storages that Rucio had no replica of"
@@ -75,13 +76,13 @@ def cleaned_lines(run: str, cleaned: Cleaned) -> Iterator[str]:
         return
     yield f"{run}: this remains"
     yield from _table(cleaned)
-    waiting = ", ".join(f"{count} at {rse}" for rse, count in sorted(cleaned.replicas_at.items()))
+    waiting = ", ".join(f"{count} at {rse}" for rse, count in sorted(cleaned.waiting_at.items()))
     if waiting:
         yield f"replicas that wait for Rucio's reaper since {_moment(cleaned.asked_at)}: {waiting}"
     yield from _kept(cleaned)
     for problem, times in cleaned.problems.most_common():
         yield f"refused: {problem}" + (f" ({times} times)" if times > 1 else "")
-    yield f"go on with: fdr clean {run}"
+    yield f"go on with: fdr clean {directory}"
 
 
 def _table(cleaned: Cleaned) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from fdr.model import Did
 
@@ -35,7 +35,8 @@ class Thing:
 class Cleaned:
     """Counts of what there is, by experiment and kind of thing, and of what was done; grows with neither.
 
-    ``bytes`` are those stored, by experiment; ``replicas_at`` counts them by RSE. ``kept`` are datasets that
+    ``bytes`` are those stored, by experiment; ``waiting_at`` counts, by RSE, replicas that
+    Rucio was asked to delete and has not. ``kept`` are datasets that
     are left alone, with the reason; ``problems`` what Rucio or a storage refused, each with how often.
     ``asked_at`` is when Rucio was asked to delete the run, in Unix seconds.
     """
@@ -43,7 +44,7 @@ class Cleaned:
     there: Counter[tuple[str, str]] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
     examples: dict[tuple[str, str], list[Thing]] = field(default_factory=dict)
-    replicas_at: Counter[str] = field(default_factory=Counter)
+    waiting_at: Counter[str] = field(default_factory=Counter)
     unseen_at: dict[str, str] = field(default_factory=dict)
     asked_at: float | None = None
     datasets_expired: int = 0
@@ -57,8 +58,8 @@ class Cleaned:
         """Whether nothing of the run is there, and every place where something could be was looked at."""
         return not self.there.total()
 
-    def count(self, things: Iterable[Thing]) -> None:
-        """Count what is there."""
+    def count(self, things: Iterable[Thing], kept: Collection[Did] = ()) -> None:
+        """Count what is there; ``kept`` are files that wait for nothing."""
         for thing in things:
             key = thing.experiment, thing.kind
             self.there[key] += 1
@@ -67,8 +68,8 @@ class Cleaned:
                 examples.append(thing)
             if thing.kind == "stored":
                 self.bytes[thing.experiment] += thing.size_bytes
-            elif thing.kind == "replica":
-                self.replicas_at[thing.rse] += 1
+            elif thing.kind == "replica" and thing.did not in kept:
+                self.waiting_at[thing.rse] += 1
             elif thing.kind == "unseen":
                 self.unseen_at.setdefault(thing.rse, thing.detail)
 

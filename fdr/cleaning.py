@@ -87,7 +87,8 @@ class Cleaning:
                 await self._remove(batch[0].account, lost, done)
                 things = [thing for thing in things if thing.kind not in {"stored", "unseen"}]
                 things += await look.stored(batch)
-            done.count(things)
+            kept = [dataset for dataset in batch if dataset.did in done.kept]
+            done.count(things, {file.did for dataset in kept for file in dataset.files})
         experiment, did = self._check_file()
         if lost := dark(await look.checks(experiment, did)):
             await self._remove(experiment.account, lost, done)

@@ -206,7 +206,7 @@ async def test_a_replica_of_rucio_is_never_removed_behind_its_back(lake: Lake) -
     lake.removal.idle.add("A-ONE")
     done = await lake.clean()
     assert not done.nothing_there
-    assert done.replicas_at == {"A-ONE": 2}
+    assert done.waiting_at == {"A-ONE": 2}
     assert done.there == {("CTA", "file"): 2, ("CTA", "replica"): 2, ("CTA", "stored"): 2}
     assert done.bytes == {"CTA": 2 * SIZE}
     assert done.dark_removed == 0
@@ -286,6 +286,7 @@ async def test_a_dataset_that_others_use_is_kept(lake: Lake, stranger: str) -> N
     done = await lake.clean()
     assert not done.nothing_there
     assert set(done.kept) == {dataset} == lake.catalog.datasets.keys()
+    assert not done.waiting_at
     assert lake.catalog.rules_added.keys() == rules
     assert lake.storage.files.keys() == files
     assert lake.removal.purged == set()
@@ -296,7 +297,7 @@ async def test_an_rse_without_quota_is_told_and_the_rest_goes(lake: Lake) -> Non
     await lake.rehearse()
     lake.removal.no_quota.add("A-ONE")
     done = await lake.clean()
-    assert done.replicas_at == {"A-ONE": 2}
+    assert done.waiting_at == {"A-ONE": 2}
     assert done.there["CTA", "dataset"] == 0
     assert any("A-ONE" in problem and "quota" in problem for problem in done.problems)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import shutil
 import signal
@@ -167,6 +168,43 @@ async def test_events_since_gives_each_event_once(tmp_path: Path) -> None:
         second, cursor = reader.events_since(cursor)
         assert second == [outcome(1), Note(1.0, "injected")]
         assert reader.events_since(cursor)[0] == []
+    await journal.close()
+
+
+async def test_intentions_come_dataset_by_dataset(tmp_path: Path) -> None:
+    """However they were interleaved; those of one dataset in the order of writing."""
+    path = tmp_path / "journal.sqlite"
+    journal = Journal.create(path, STARTED)
+    numbers = range(40)
+    every = [
+        replace(intention(number), experiment=("CTA", "SKA")[number % 2], dataset=number % 5)
+        for number in numbers
+    ]
+    await journal.intend(every)
+    with read_journal(path) as reader:
+        found = list(reader.by_dataset())
+    await journal.close()
+    assert sorted(found, key=lambda one: one.action) == every
+    groups = [key for key, _ in itertools.groupby(found, key=lambda one: (one.experiment, one.dataset))]
+    assert len(groups) == len(set(groups)) == 10
+    assert [one.action for one in found if (one.experiment, one.dataset) == ("CTA", 2)] == [2, 12, 22, 32]
+
+
+async def test_notes_and_destinations_are_read_by_themselves(tmp_path: Path) -> None:
+    """Without reading all that the journal holds."""
+    path = tmp_path / "journal.sqlite"
+    journal = Journal.create(path, STARTED)
+    notes = [Note(1.0, "injected"), Note(2.0, "ended", "well")]
+    nowhere = (None, None, None, None)
+    transfers = [
+        TransferSeen(1.0, True, str(number), Did(scope, "f"), "A", rse, 1, "", "", *nowhere)
+        for number, (scope, rse) in enumerate([("cta", "B"), ("cta", "C"), ("cta", "B"), ("ska", "A")])
+    ]
+    journal.record(*notes, *transfers)
+    await journal.flush()
+    with read_journal(path) as reader:
+        assert reader.notes() == notes
+        assert reader.destinations() == {"cta": {"B", "C"}, "ska": {"A"}}
     await journal.close()
 
 

@@ -165,6 +165,29 @@ def test_a_run_that_ended_is_not_said_to_have_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kinds", "sentence"),
+    [
+        (("cleaning",), "its removal from the lake began at 2020-11-21T10:00:00.000Z and was not completed"),
+        (("cleaning", "deletion-asked", "cleaned"), "has been removed from the lake since, by 2020-11-21T"),
+    ],
+)
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_run_that_was_removed_says_so_and_changes_nothing_else(
+    kinds: tuple[str, ...], sentence: str, is_ended: bool
+) -> None:
+    """Its numbers, its end and its last event are those of the run, whenever it was cleaned."""
+    run = make_up(is_ended=is_ended)
+    before = valid(report_of(run))
+    run.events += [Note(BEGIN + 2 * 86400 + number, kind) for number, kind in enumerate(kinds)]
+    after = valid(report_of(run))
+    assert sentence in after["run"].pop("status")
+    assert [note["kind"] for note in after["run"].pop("notes")][-len(kinds) :] == list(kinds)
+    assert sentence in " ".join(to_html(report_of(run)).split())
+    del before["run"]["status"], before["run"]["notes"]
+    assert after == before
+
+
+@pytest.mark.parametrize(
     ("kind", "sentence"),
     [
         ("interrupted", "the run was interrupted (Ctrl-C)"),
