@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from fdr.journal.reader import JournalReader
-from fdr.model import GeneratorUsage, Note, Outcome, Resumed, ServiceSample
+from fdr.model import CLEANING, GeneratorUsage, Note, Outcome, Resumed, ServiceSample
 from fdr.standing import Standing
 
 UNFINISHED = frozenset({"interrupted", "limit", "grace-over"})
@@ -17,7 +17,7 @@ class Earlier:
 
     ``last_at`` is the last moment that was recorded (Unix seconds), ``usage`` what fdr had used by then, and
     ``restarts`` those of each service. ``is_over`` says that the last session came to its own end, with
-    every rule followed to its own.
+    every rule followed to its own; ``was_cleaned`` that its removal from the lake has begun since.
     """
 
     standing: Standing = field(default_factory=Standing)
@@ -25,6 +25,7 @@ class Earlier:
     usage: GeneratorUsage = field(default_factory=lambda: GeneratorUsage(0.0, 0.0, 0, 0))
     restarts: dict[str, int] = field(default_factory=dict)
     is_over: bool = False
+    was_cleaned: bool = False
 
 
 def read_earlier(reader: JournalReader) -> Earlier:
@@ -46,5 +47,6 @@ def read_earlier(reader: JournalReader) -> Earlier:
             case ServiceSample():
                 found.restarts[event.service] = event.restarts
         found.last_at = max(found.last_at, getattr(event, "at", 0.0))
+    found.was_cleaned = CLEANING in notes
     found.is_over = "ended" in notes and not notes & UNFINISHED
     return found

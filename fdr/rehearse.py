@@ -75,8 +75,8 @@ def rehearse(
 def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
     """Go on with a run that ended early or died, as ``rehearse`` would have; ``lake`` is None for its own.
 
-    A run that came to its own end is reported again. Raises UsageError if it is alive or its scenario is not
-    what it was, LakeUnusable before anything is done.
+    A run that came to its own end is reported again. Raises UsageError if it is alive, its scenario is not
+    what it was, or it was cleaned, LakeUnusable before anything is done.
     """
     with directory.held():
         run = recorded_run(directory)
@@ -86,6 +86,8 @@ def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
         if earlier.is_over and not earlier.standing.has_unsettled():
             console.print(f"{run.started.run} came to its end: nothing is left to do")
             return _conclude(directory, False, console)
+        if earlier.was_cleaned:
+            raise UsageError(f"{directory.path}: fdr clean has removed this run: run its scenario anew")
         _log_to(directory.log)
         was_interrupted = asyncio.run(
             _perform(run.started.run, run.scenario, directory, run.connection(lake), console, earlier)

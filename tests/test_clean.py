@@ -15,8 +15,11 @@ from fdr.cleaned import Cleaned, Thing
 from fdr.errors import ExitCode, LakeUnusable, UsageError
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
-from fdr.model import Did, Intention, Kind
+from fdr.model import CLEANING, Did, Intention, Kind, Note
+from fdr.plan import digest
+from fdr.rehearse import resume
 from fdr.rundir import RunDir
+from fdr.scenario.load import load_scenario
 from tests.made_up_run import STARTED
 from tests.small_scenario import SCENARIOS
 
@@ -29,7 +32,13 @@ async def directory(tmp_path: Path) -> RunDir:
     """The directory of a run that made one dataset on a lake that is not there any more."""
     directory = RunDir(tmp_path)
     directory.scenario.write_text((SCENARIOS / "smoke.yaml").read_text())
-    started = replace(STARTED, run=RUN, speed=1.0, lake_config=str(tmp_path / "rucio.cfg"))
+    started = replace(
+        STARTED,
+        run=RUN,
+        speed=1.0,
+        plan_digest=digest(load_scenario(directory.scenario)),
+        lake_config=str(tmp_path / "rucio.cfg"),
+    )
     journal = Journal.create(directory.journal, started)
     await journal.intend([Intention(1, Kind.DATASET, "CTA", 0, DATASET, "", 0, 0.0)])
     await journal.close()
@@ -63,6 +72,15 @@ def test_a_lake_that_is_gone_is_told_and_nothing_is_noted(directory: RunDir) -> 
         run_clean(directory)
     with read_journal(directory.journal) as reader:
         assert reader.notes() == []
+
+
+async def test_a_run_that_was_cleaned_does_not_go_on(directory: RunDir) -> None:
+    """What it had done is gone, so that nothing could be built on it."""
+    journal = Journal.reopen(directory.journal)
+    journal.record(Note(STARTED.started_at + 1, CLEANING))
+    await journal.close()
+    with pytest.raises(UsageError, match="fdr clean has removed this run"):
+        resume(directory, None, Console(quiet=True))
 
 
 def test_nothing_left_is_said_in_one_line() -> None:
