@@ -141,20 +141,23 @@ class Cleaning:
         """
         rules = self.scenario.experiments[some.experiment].rules
         activity = rules[0].activity if rules else DEFAULT_ACTIVITY
-        prefix = cleaning_prefix(self.run, some.experiment)
-        made = []
-        for rse, dids in at.items():
-            for start in range(0, len(dids), MAX_DIDS_PER_CALL):
-                files = dids[start : start + MAX_DIDS_PER_CALL]
-                name = f"{prefix}{self.clock.now():.0f}-{batch:05d}-{rse}-{start:06d}"
-                dataset = Did(some.did.scope, name)
-                try:
-                    await self.removal.hold(some.account, dataset, files, rse, HOLD_S, activity)
-                    done.replicas_held += len(files)
-                except Refused as error:
-                    done.problems[f"{rse}: {len(files)} replicas cannot be purged: {error}"] += 1
-                made.append(dataset)
-        return [did for did in made if did in await present(self.removal, some.account, made)]
+        prefix = f"{cleaning_prefix(self.run, some.experiment)}{self.clock.now():.0f}-{batch:05d}"
+
+        async def hold(dataset: Did, files: Sequence[Did], rse: str) -> None:
+            try:
+                await self.removal.hold(some.account, dataset, files, rse, HOLD_S, activity)
+                done.replicas_held += len(files)
+            except Refused as error:
+                done.problems[f"{rse}: {len(files)} replicas cannot be purged: {error}"] += 1
+
+        holds = [
+            (Did(some.did.scope, f"{prefix}-{rse}-{start:06d}"), dids[start : start + MAX_DIDS_PER_CALL], rse)
+            for rse, dids in at.items()
+            for start in range(0, len(dids), MAX_DIDS_PER_CALL)
+        ]
+        await asyncio.gather(*(hold(*one) for one in holds))
+        made = await present(self.removal, some.account, [dataset for dataset, _, _ in holds])
+        return sorted(made, key=str)
 
     async def _expire(self, account: str, datasets: Sequence[Did], done: Cleaned) -> None:
         for start in range(0, len(datasets), MAX_DIDS_PER_CALL):

@@ -149,8 +149,10 @@ async def test_nothing_of_a_run_is_left(lake: Lake) -> None:
     """Datasets, rules, replicas by rules, replicas that no rule held, and all their bytes."""
     await lake.rehearse(datasets=3)
     assert len(lake.storage.files) > 9
-    done = await lake.clean()
+    begun_at = lake.clock.now()
+    done = await lake.clean(wait_s=3600)
     assert done.nothing_there
+    assert lake.clock.now() - begun_at < 60
     assert lake.everything() == ({}, {}, {}, {})
     assert done.replicas_held
     assert done.kept == {}
@@ -303,10 +305,19 @@ async def test_an_rse_without_quota_is_told_and_the_rest_goes(lake: Lake) -> Non
 
 
 async def test_an_rse_that_does_not_answer_is_not_clean(lake: Lake) -> None:
-    """What cannot be seen is not gone; nor is it asked for ever."""
+    """What cannot be seen is not gone; nor is every file of it waited for."""
     await lake.rehearse(files=30)
     lake.storage.hung.add("root://a-one")
+    asked = []
+    stat = lake.storage.stat
+
+    async def count(url: str, *, with_checksum: bool = False) -> Stat | None:
+        asked.append(url)
+        return await stat(url, with_checksum=with_checksum)
+
+    lake.storage.stat = count  # type: ignore[method-assign]
     done = await lake.clean()
+    assert 0 < sum(url.startswith("root://a-one") for url in asked) < 15
     assert not done.nothing_there
     assert done.there["CTA", "unseen"] == 15
     assert set(done.unseen_at) == {"A-ONE"}
