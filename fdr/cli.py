@@ -33,6 +33,12 @@ Exit codes: 0 the run goes on no more, was not alive, or is not waited for; 1 a 
 such run, or it cannot be asked; 4 it has not ended within --wait; 130 interrupted.
 """
 
+AUDIT_EXIT_CODES = """
+Exit codes: 0 nothing was found; 1 a defect in fdr; 2 no such run, or it is alive; 3 something is lost, dark,
+wrong or unrecorded; 4 nothing was found, but not everything could be looked at; 5 the lake is not usable; 130
+interrupted.
+"""
+
 app = typer.Typer(
     name="fdr",
     help="Full dress rehearsals for data lakes: load for Rucio, FTS and storages, from a scenario file.",
@@ -220,6 +226,25 @@ def clean(
     from fdr.clean import clean as clean_run
 
     raise typer.Exit(clean_run(find_run_dir(run), lake, dry_run, wait, as_json, out))
+
+
+@app.command(epilog=AUDIT_EXIT_CODES)
+def audit(
+    run: Run = None,
+    lake: Annotated[
+        str | None, typer.Option(help="Where the run's lake is now: local, or the path of a rucio.cfg.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold a run's journal against Rucio and the storages: what is lost, dark, wrong or unrecorded."""
+    from fdr.audit import command, tell  # what reaches a lake takes a second to import
+
+    audited = command.audit_run(find_run_dir(run), lake, Console(stderr=True))
+    if as_json:
+        print(tell.to_json_text(audited), end="")
+    else:
+        tell.show(audited, out)
+    raise typer.Exit(command.exit_code(audited))
 
 
 @app.command(epilog=EXIT_CODES)

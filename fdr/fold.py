@@ -20,6 +20,7 @@ from fdr.metrics import (
 )
 from fdr.model import (
     AFTER_THE_RUN,
+    Audited,
     Ending,
     GeneratorUsage,
     Intention,
@@ -59,6 +60,7 @@ class Fold:
         self._transfers = Transfers()
         self._failures = Failures()
         self._resources = Resources()
+        self._audit: Audited | None = None
 
     def take(self, event: Event) -> None:
         """Take one event."""
@@ -87,6 +89,8 @@ class Fold:
                 self._note(event)
             case Resumed():
                 self._resumed.append(event)
+            case Audited():
+                self._audit = event
 
     def metrics(self) -> Metrics:
         """Return the numbers of what has been taken so far."""
@@ -108,6 +112,7 @@ class Fold:
             failures=self._failures.groups(),
             timeline=self._uploads.timeline(self._started.started_at),
             generator=self._resources.generator,
+            audit=self._valid_audit(),
         )
 
     def _outcome(self, outcome: Outcome) -> None:
@@ -134,6 +139,11 @@ class Fold:
             ]
             sessions.append(Session(begun_at, max(ends, default=last_at), bool(ends)))
         return tuple(sessions)
+
+    def _valid_audit(self) -> Audited | None:
+        """Return the last audit, unless the run went on after it."""
+        went_on = max((resumed.at for resumed in self._resumed), default=0.0)
+        return self._audit if self._audit and self._audit.at >= went_on else None
 
     def _at(self, at: float) -> None:
         self._last_at = max(self._last_at, at)

@@ -1,4 +1,4 @@
-"""What Rucio has on record of a run, read in bulk: the promises, and the errors they are kept with."""
+"""What Rucio has on record of a run, read in bulk: the promises, and the errors they are kept with. Pure."""
 
 from __future__ import annotations
 

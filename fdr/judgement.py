@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fdr.metrics import UploadCounts
 from fdr.model import Verdict
-from fdr.objectives import Objective, Unit, parse_objective, quantile_of
+from fdr.objectives import AUDITED, Objective, Unit, parse_objective, quantile_of
 from fdr.percentiles import needed_sample, ordered_seconds, percentile
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Judgement:
 
 def judge(objective: Objective, metrics: Metrics) -> Judgement:
     """Judge one objective; inconclusive when nothing was measured or the sample is too small."""
+    if objective.metric in AUDITED:
+        return _judge_audited(objective, metrics)
     observed, sample, why = _measure(objective, metrics)
     if objective.metric.startswith("transfer.") and metrics.noted("events-lost"):
         why = "transfer events were lost"
@@ -44,6 +46,32 @@ def judge(objective: Objective, metrics: Metrics) -> Judgement:
         return Judgement(objective.text, observed, objective.unit, sample, Verdict.INCONCLUSIVE, why)
     verdict = Verdict.PASS if objective.holds(observed) else Verdict.FAIL
     return Judgement(objective.text, observed, objective.unit, sample, verdict)
+
+
+def _judge_audited(objective: Objective, metrics: Metrics) -> Judgement:
+    """Judge an objective on what an audit counts.
+
+    Looking at what could not be looked at could only find more: too many already are too many for good.
+    """
+    audit = metrics.audit
+    if audit is None:
+        why = "the run was not audited (fdr audit)"
+        return Judgement(objective.text, None, objective.unit, 0, Verdict.INCONCLUSIVE, why)
+    observed = float(getattr(audit, objective.metric))
+    verdict, why = Verdict.PASS if objective.holds(observed) else Verdict.FAIL, ""
+    is_too_many = (
+        verdict is Verdict.FAIL and objective.op in {"<", "<=", "=="} and observed >= objective.limit
+    )
+    if audit.unseen and not is_too_many:
+        verdict, why = Verdict.INCONCLUSIVE, f"the audit could not look at {audit.unseen} copies"
+    elif audit.expired and not is_too_many:
+        verdict, why = (
+            Verdict.INCONCLUSIVE,
+            f"the audit came late: {audit.expired} things were expired or removed",
+        )
+    elif audit.files == 0 and verdict is Verdict.PASS:
+        verdict, why = Verdict.INCONCLUSIVE, "there was nothing to audit"
+    return Judgement(objective.text, observed, objective.unit, audit.files, verdict, why)
 
 
 def judge_all(objectives: Iterable[str], metrics: Metrics) -> tuple[Judgement, ...]:

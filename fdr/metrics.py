@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from fdr.model import Note, RunStarted
+from fdr.model import Audited, Note, RunStarted
 from fdr.percentiles import Slice, Summary, ordered_seconds, summarize
 
 PHASES = (
@@ -185,6 +185,7 @@ class Metrics:
 
     ``ended_at`` is None when the journal stops before the run did; ``last_at`` is the last moment it tells.
     A run that was resumed has several ``sessions``, in order; how it ended is how the last one did.
+    ``audit`` is the last audit of what the run came to, None where it was not audited since it last went on.
     """
 
     started: RunStarted
@@ -202,6 +203,7 @@ class Metrics:
     failures: tuple[Failure, ...]
     timeline: Timeline
     generator: Generator
+    audit: Audited | None = None
 
     def noted(self, kind: str) -> tuple[Note, ...]:
         """Return the notes of one kind; of those that say how the run ended, the last session's."""

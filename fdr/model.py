@@ -357,8 +357,37 @@ class GeneratorUsage:
     requests: int
 
 
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit of the run came to, in counts; ``docs/audit.md`` says of what.
+
+    ``files`` are those of the journal, ``copies`` the places at which one was looked for, ``unseen`` those
+    of them that could not be looked at, ``expired`` the files, datasets and rules that are gone rightly.
+    """
+
+    at: float
+    files: int
+    copies: int
+    lost: int
+    dark: int
+    wrong: int
+    unrecorded: int
+    unknown: int
+    expired: int
+    unseen: int
+
+
 Event = (
-    Intention | Outcome | RuleSeen | TransferSeen | ServiceSample | RseUsage | Note | GeneratorUsage | Resumed
+    Intention
+    | Outcome
+    | RuleSeen
+    | TransferSeen
+    | ServiceSample
+    | RseUsage
+    | Note
+    | GeneratorUsage
+    | Resumed
+    | Audited
 )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fdr.units import parse_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
 
 class Unit(StrEnum):
@@ -84,7 +84,9 @@ TIMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "transfer.duration": ("transfer.total", LINK_LABELS),
 }
 
-NOT_YET = ("lost", "dark")
+# Metrics that an audit counts, all of them counts without labels.
+AUDITED = ("lost", "dark", "wrong", "unrecorded")
+
 EXAMPLE = "write for example 'upload.success >= 99.5%' or 'upload.lateness.p99 <= 2s'"
 SENTENCE = re.compile(
     r"\s*(?P<metric>[A-Za-z_][\w.]*)\s*(?:\{(?P<labels>[^{}]*)\})?"
@@ -102,14 +104,17 @@ def parse_objective(text: str, experiments: Collection[str]) -> Objective:
     """
     sentence = SENTENCE.fullmatch(text)
     if sentence is None:
-        if text.strip().partition(" ")[0] in NOT_YET:
-            raise ValueError(f"{text.split(maxsplit=1)[0]}: not supported by this version of fdr")
         raise ValueError(f"{text!r} is not METRIC OP NUMBER, with OP one of >= <= > < == ({EXAMPLE})")
     metric = sentence["metric"]
     units, known_labels = _metric(metric)
     labels = _labels(metric, sentence["labels"], known_labels, experiments)
     limit, unit = _limit(metric, sentence["limit"], units)
     return Objective(text.strip(), metric, labels, sentence["op"], limit, unit)
+
+
+def needs_audit(objectives: Iterable[str], experiments: Collection[str]) -> bool:
+    """Say whether one of the objectives is on what an audit counts."""
+    return any(parse_objective(text, experiments).metric in AUDITED for text in objectives)
 
 
 def quantile_of(metric: str) -> tuple[str, float] | None:
@@ -121,8 +126,8 @@ def quantile_of(metric: str) -> tuple[str, float] | None:
 
 
 def _metric(metric: str) -> tuple[tuple[Unit, ...], tuple[str, ...]]:
-    if metric in NOT_YET:
-        raise ValueError(f"{metric}: not supported by this version of fdr")
+    if metric in AUDITED:
+        return (Unit.COUNT,), ()
     if metric in COUNTED:
         return COUNTED[metric]
     timed = TIMED_METRIC.fullmatch(metric)
@@ -132,7 +137,11 @@ def _metric(metric: str) -> tuple[tuple[Unit, ...], tuple[str, ...]]:
         raise ValueError(
             f"{metric}: say which percentile ({metric}.p50, {metric}.p95, {metric}.p99, {metric}.max)"
         )
-    spelled = [*COUNTED, *(f"{base}.{last}" for base in TIMED for last in ("p50", "p95", "p99", "max"))]
+    spelled = [
+        *AUDITED,
+        *COUNTED,
+        *(f"{base}.{last}" for base in TIMED for last in ("p50", "p95", "p99", "max")),
+    ]
     raise ValueError(f"unknown metric {metric!r}{_suggest(metric, spelled)}")
 
 
@@ -141,6 +150,8 @@ def _labels(
 ) -> tuple[tuple[str, str], ...]:
     if text is None:
         return ()
+    if not known:
+        raise ValueError(f"{metric}: it is counted over the whole run (write it without {{{text}}})")
     labels: dict[str, str] = {}
     for part in text.split(","):
         label, equals, value = (piece.strip() for piece in part.partition("="))

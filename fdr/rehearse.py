@@ -12,15 +12,17 @@ from pathlib import Path
 from rich.console import Console
 
 from fdr import live
+from fdr.audit.command import audit_held
 from fdr.changes import Changes, load_changed
 from fdr.clock import SteadyClock
 from fdr.connection import Connection, read_connection
 from fdr.earlier import Earlier, read_earlier
-from fdr.errors import ExitCode, UsageError
+from fdr.errors import ExitCode, LakeUnusable, UsageError
 from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
 from fdr.lake.prepare import prepare_embedded, prepare_foreign
 from fdr.model import Scenario, Verdict
+from fdr.objectives import needs_audit
 from fdr.plan import digest
 from fdr.planned import planned
 from fdr.preflight import check_lake
@@ -69,7 +71,7 @@ def rehearse(
         directory.scenario.write_text(effective_yaml(path, changes.all_sets))
         _log_to(directory.log)
         was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
-        return _conclude(directory, was_interrupted, console)
+        return _conclude(recorded_run(directory), connection, was_interrupted, console)
 
 
 def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
@@ -85,14 +87,15 @@ def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
             earlier = read_earlier(reader)
         if earlier.is_over and not earlier.standing.has_unsettled():
             console.print(f"{run.started.run} came to its end: nothing is left to do")
-            return _conclude(directory, False, console)
+            return _report(directory, False, console)
         if earlier.was_cleaned:
             raise UsageError(f"{directory.path}: fdr clean has removed this run: run its scenario anew")
         _log_to(directory.log)
+        connection = run.connection(lake)
         was_interrupted = asyncio.run(
-            _perform(run.started.run, run.scenario, directory, run.connection(lake), console, earlier)
+            _perform(run.started.run, run.scenario, directory, connection, console, earlier)
         )
-        return _conclude(directory, was_interrupted, console)
+        return _conclude(run, connection, was_interrupted, console)
 
 
 def _check_plan(run: RecordedRun) -> None:
@@ -104,7 +107,20 @@ def _check_plan(run: RecordedRun) -> None:
         )
 
 
-def _conclude(directory: RunDir, was_interrupted: bool, console: Console) -> ExitCode:
+def _conclude(run: RecordedRun, connection: Connection, was_interrupted: bool, console: Console) -> ExitCode:
+    """Audit a run that came to its end, if an objective asks for it, and report as ``_report`` does.
+
+    Where the audit fails, objectives on it stay undecided.
+    """
+    if not was_interrupted and needs_audit(run.scenario.objectives, run.scenario.experiments):
+        try:
+            audit_held(run, connection, Console(stderr=True))
+        except LakeUnusable as error:
+            console.print(f"not audited: {error}", markup=False)
+    return _report(run.directory, was_interrupted, console)
+
+
+def _report(directory: RunDir, was_interrupted: bool, console: Console) -> ExitCode:
     """Write the report of a run, print its summary, and return the exit code."""
     report = write_report(directory)  # while the run is held: whoever waits for its end finds it
     print_summary(report, console)

@@ -40,8 +40,7 @@ class RucioInventory:
 
         def ask(client: Any) -> frozenset[Did]:
             names = client.list_dids(scope, [{"name": f"{name_prefix}*"}], did_type="dataset")
-            # Rucio hands the prefix to SQL, where an underscore is any character.
-            return frozenset(Did(scope, name) for name in names if name.startswith(name_prefix))
+            return frozenset(Did(scope, name) for name in names)
 
         return await self._call(account, ask)
 

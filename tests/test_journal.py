@@ -24,6 +24,7 @@ from fdr.journal import writer as journal_module
 from fdr.journal.reader import FROM_THE_START, ROWS_AT_ONCE, read_journal
 from fdr.journal.writer import Journal, JournalFailed
 from fdr.model import (
+    Audited,
     Did,
     Ending,
     Event,
@@ -58,6 +59,7 @@ events = st.one_of(
     st.builds(RseUsage, times, text, counts, counts),
     st.builds(Note, times, text, text),
     st.builds(GeneratorUsage, times, times, counts, counts),
+    st.builds(Audited, times, *[counts] * 9),
 )  # fmt: skip
 
 
@@ -206,6 +208,35 @@ async def test_notes_and_destinations_are_read_by_themselves(tmp_path: Path) -> 
         assert reader.notes() == notes
         assert reader.destinations() == {"cta": {"B", "C"}, "ska": {"A"}}
     await journal.close()
+
+
+async def test_intentions_are_read_dataset_by_dataset(tmp_path: Path) -> None:
+    """Those of the kinds asked for, in the order of writing within a dataset; outcomes in theirs."""
+    journal = Journal.create(tmp_path / "journal.sqlite", STARTED)
+    kinds = itertools.cycle(Kind)
+    written = [
+        replace(intention(number), kind=next(kinds), experiment=experiment, dataset=dataset)
+        for number, (dataset, experiment) in enumerate(itertools.product([1, 0, 1], ["CTA", "SKA"] * 8))
+    ]
+    await journal.intend(written)
+    journal.record(outcome(2), Note(1.0, "x"), outcome(1))
+    await journal.close()
+    with read_journal(journal.path) as reader:
+        for asked in ([Kind.UPLOAD], [Kind.DATASET, Kind.RULE], list(Kind)):
+            found = list(reader.by_dataset(*asked))
+            wanted = [event for event in written if event.kind in asked]
+            groups = {key: list(group) for key, group in itertools.groupby(found, dataset_of)}
+            assert groups == {
+                key: [event for event in wanted if dataset_of(event) == key]
+                for key in map(dataset_of, wanted)
+            }
+            assert sum(map(len, groups.values())) == len(found) == len(wanted)
+        assert reader.count(Kind.UPLOAD) == sum(event.kind is Kind.UPLOAD for event in written)
+        assert list(reader.outcomes()) == [outcome(2), outcome(1)]
+
+
+def dataset_of(event: Intention) -> tuple[str, int]:
+    return event.experiment, event.dataset
 
 
 async def test_events_since_tells_an_outcome_only_after_its_intention(tmp_path: Path) -> None:

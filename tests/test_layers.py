@@ -13,6 +13,7 @@ MODULES = {
 }
 
 MUST_BE_PURE = """
+    audit.compare audit.finding audit.record inventory
     abort_when arrivals budget draw errors expression forecast metrics model names objectives plan recent
     rucio_schema scenario.check scenario.lines scenario.quantities scenario.sets scenario.shape scenario.types
     scenario.whole sizes units window
@@ -44,6 +45,7 @@ NEVER_REACHES = {
     "scenario": (*RUNNING, *LAKE, *SHOWING, "journal.writer", "journal.reader", "metrics"),
     "plan_view": (*RUNNING, *LAKE, *SHOWING, "journal.writer", "journal.reader"),
     "report": (*RUNNING, *LAKE, "live", "cli", "journal.writer", "scenario"),
+    "audit.auditor": ("lake", "rucio_door", *SHOWING, "journal.writer", "engine", "plan", "scenario"),
     "live": (*RUNNING, *LAKE, "cli", "journal.writer"),
     "engine": (*SHOWING, "lake", "rucio_catalog", "rucio_door", "metrics", "fold", "plan", "scenario"),
     "actions": (*SHOWING, "lake", "rucio_catalog", "rucio_door", "metrics", "fold", "plan", "scenario"),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from fdr.fold import fold
 from fdr.judgement import Judgement, judge, judge_all, overall
 from fdr.metrics import Metrics, Planned, PlannedExperiment
-from fdr.model import Ending, Note, Outcome, Verdict
-from fdr.objectives import COUNTED, TIMED, Unit, parse_objective
+from fdr.model import Audited, Ending, Note, Outcome, Resumed, Verdict
+from fdr.objectives import COUNTED, TIMED, Unit, needs_audit, parse_objective
 from tests.made_up_run import BEGIN, STARTED, make_up
 from tests.test_metrics import put, register, transfer, upload
 
@@ -67,9 +67,10 @@ def test_an_objective_is_read_as_written(text, metric, labels, op, limit, unit) 
         ("upload.success 99%", "OP one of"),
         ("upload.success >= ", "OP one of"),
         ("", "OP one of"),
-        ("lost == 0", "not supported by this version"),
-        ("lost", "not supported by this version"),
-        ("dark{experiment=CTA} == 0", "not supported by this version"),
+        ("lost == 0%", "it is a count"),
+        ("lost", "OP one of"),
+        ("dark{experiment=CTA} == 0", "over the whole run"),
+        ("darkk == 0", "did you mean 'dark'"),
     ],
 )
 def test_a_wrong_objective_is_refused_with_what_to_write(text: str, complaint: str) -> None:
@@ -179,6 +180,57 @@ def test_lost_events_leave_transfers_undecided() -> None:
     metrics = of(transfer(1, BEGIN, BEGIN + 4), Note(BEGIN + 5, "events-lost"))
     judgement = judged("transfer.success >= 98%", metrics)
     assert (judgement.verdict, judgement.why) == (Verdict.INCONCLUSIVE, "transfer events were lost")
+
+
+def audited(**counts: int) -> Audited:
+    names = ("files", "copies", "lost", "dark", "wrong", "unrecorded", "unknown", "expired", "unseen")
+    return Audited(BEGIN + 9, **(dict.fromkeys(names, 0) | {"files": 10} | counts))
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "verdict"),
+    [
+        ("lost == 0", {}, Verdict.PASS),
+        ("lost == 0", {"lost": 1}, Verdict.FAIL),
+        ("lost == 0", {"dark": 1}, Verdict.PASS),
+        ("dark <= 2", {"dark": 2}, Verdict.PASS),
+        ("dark <= 2", {"dark": 3}, Verdict.FAIL),
+        ("wrong == 0", {"wrong": 1}, Verdict.FAIL),
+        ("unrecorded == 0", {"unrecorded": 1}, Verdict.FAIL),
+        ("lost == 0", {"unseen": 1}, Verdict.INCONCLUSIVE),
+        ("lost == 0", {"unseen": 1, "lost": 1}, Verdict.FAIL),
+        ("lost < 1", {"unseen": 1, "lost": 1}, Verdict.FAIL),
+        ("lost == 2", {"unseen": 1, "lost": 1}, Verdict.INCONCLUSIVE),
+        ("lost <= 1", {"unseen": 1, "lost": 1}, Verdict.INCONCLUSIVE),
+        ("lost >= 1", {"unseen": 1}, Verdict.INCONCLUSIVE),
+        ("lost == 0", {"files": 0}, Verdict.INCONCLUSIVE),
+        ("lost == 0", {"expired": 1}, Verdict.INCONCLUSIVE),
+        ("lost == 0", {"expired": 1, "lost": 1}, Verdict.FAIL),
+    ],
+)
+def test_what_an_audit_counted_is_judged(text: str, counts: dict[str, int], verdict: Verdict) -> None:
+    """What could not be looked at leaves it open, unless there is too much already."""
+    judgement = judged(text, of(audited(**counts)))
+    assert judgement.verdict is verdict
+    assert judgement.observed == counts.get(text.split(maxsplit=1)[0], 0)
+    assert bool(judgement.why) == (verdict is Verdict.INCONCLUSIVE)
+
+
+def test_a_run_that_was_not_audited_has_nothing_lost_and_nothing_found() -> None:
+    """The verdict says what to do; the last audit counts, and none before the run was resumed."""
+    judgement = judged("lost == 0", of(*GOOD))
+    assert (judgement.observed, judgement.verdict) == (None, Verdict.INCONCLUSIVE)
+    assert "fdr audit" in judgement.why
+    again = dataclasses.replace(audited(lost=3), at=BEGIN + 10)
+    assert judged("lost == 0", of(audited(), again)).observed == 3
+    assert judged("lost == 0", of(audited(), Resumed(BEGIN + 5, BEGIN))).observed == 0
+    assert judged("lost == 0", of(audited(), Resumed(BEGIN + 10, BEGIN + 8))).observed is None
+
+
+def test_objectives_say_whether_they_need_an_audit() -> None:
+    """An audit costs time, and is made where somebody asks what it counts."""
+    assert needs_audit(["upload.success >= 1%", "dark == 0"], NAMES)
+    assert not needs_audit(["upload.success >= 1%"], NAMES)
 
 
 GOOD = (upload(1), put(1), register(1))

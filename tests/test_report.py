@@ -21,7 +21,7 @@ from fdr.fold import fold
 from fdr.journal.writer import Journal
 from fdr.judgement import judge_all, overall
 from fdr.metrics import Planned, PlannedExperiment
-from fdr.model import Did, Ending, Event, Intention, Kind, Note, Outcome, TransferSeen, Verdict
+from fdr.model import Audited, Did, Ending, Event, Intention, Kind, Note, Outcome, TransferSeen, Verdict
 from fdr.report import words
 from fdr.report.facts import Facts
 from fdr.report.make import Report, make_report, print_summary, to_html, to_json, to_json_text
@@ -108,6 +108,21 @@ def test_an_empty_journal_is_reported() -> None:
     assert (told["verdict"], told["experiments"], told["failures"]) == ("inconclusive", {}, [])
     assert "did not end" in to_html(report_of(empty_run(), ()))
     assert "did not end" in summary(report_of(empty_run(), ()))
+
+
+def test_an_audit_is_told_in_every_rendering() -> None:
+    """What it counted, when it was; a run that was not audited says so and how to."""
+    run = make_up(seed=1)
+    told = report_of(run)
+    assert valid(told)["audit"] is None
+    assert "not audited" in summary(told)
+    assert "Not audited" in to_html(told)
+    run.events.append(Audited(BEGIN + 99, 120, 300, 4, 3, 2, 1, 0, 0, 7))
+    told = report_of(run)
+    found = valid(told)["audit"]
+    assert (found["lost"], found["dark"], found["unseen"]) == (4, 3, 7)
+    for text in (" ".join(summary(told).split()), to_html(told)):
+        assert "4 lost, 3 dark, 2 wrong, 1 unrecorded; 7 copies could not be looked at" in text
 
 
 def test_the_contract_of_the_json_is_kept() -> None:

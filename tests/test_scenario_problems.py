@@ -46,7 +46,7 @@ experiments:
     reads: []
     rules:
       - {to: PIC-DCACHE, when: later}
-objectives: [lost == 0, upload.succes >= 1%]
+objectives: [lost == 0%, upload.succes >= 1%]
 """
 
 
@@ -68,7 +68,7 @@ def test_all_problems_are_told_at_once_each_with_its_line():
         "day.yaml:18: experiments.CTA.reads: not supported by this version of fdr",
         "day.yaml:20: experiments.CTA.rules[0].when: 'later' is not a moment (write at-creation or "
         "dataset-closed)",
-        "day.yaml:21: objectives[0]: lost: not supported by this version of fdr",
+        "day.yaml:21: objectives[0]: lost: it is a count, not a percentage (write 0)",
         "day.yaml:21: objectives[1]: unknown metric 'upload.succes' (did you mean 'upload.success'?)",
     ]
 

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING, Self
 
 from fdr.errors import UsageError
 from fdr.journal.rows import intention_event
-from fdr.journal.schema import APPLICATION_ID, RUN_COLUMNS, SCHEMA_VERSION, TABLES, Table, select_statement
-from fdr.model import Did, Note, RunStarted
+from fdr.journal.schema import (
+    APPLICATION_ID,
+    RUN_COLUMNS,
+    SCHEMA_VERSION,
+    TABLES,
+    Table,
+    grouped_statement,
+    select_statement,
+)
+from fdr.model import Did, Kind, Note, Outcome, RunStarted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
 Cursor = tuple[int, ...]  # the last row read of each table, in the order of TABLES
 FROM_THE_START: Cursor = (0,) * len(TABLES)
 ROWS_AT_ONCE = 10_000
+(OUTCOMES,) = (table for table in TABLES if table.event is Outcome)
 BUSY_TIMEOUT_S = 10.0
 
 
@@ -43,16 +52,26 @@ class JournalReader:
     def events(self) -> Iterator[Event]:
         """Return every event on disk now: table by table, each in the order in which it was written.
 
-        The tables are intentions, outcomes, rules, transfers, services, RSE usage, notes, generator usage.
+        The tables are intentions, outcomes, rules, transfers, services, RSE usage, notes, generator usage,
+        audits.
         """
         with self._damage_told(), self._snapshot():
             for table in TABLES:
-                last = 0
-                while True:
-                    events, last = self._read(table, last)
-                    yield from events
-                    if len(events) < ROWS_AT_ONCE:
-                        break
+                yield from self._all(table)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Return every outcome on disk now, in the order in which they were written."""
+        with self._damage_told(), self._snapshot():
+            for event in self._all(OUTCOMES):
+                if isinstance(event, Outcome):
+                    yield event
+
+    def count(self, kind: Kind) -> int:
+        """Return how many intentions of a kind there are."""
+        statement = "SELECT count(*) FROM intention WHERE kind = (SELECT id FROM word WHERE text = ?)"
+        with self._damage_told():
+            (count,) = self._connection.execute(statement, (kind,)).fetchone()
+        return int(count)
 
     def events_since(self, cursor: Cursor = FROM_THE_START) -> tuple[list[Event], Cursor]:
         """Return events written after the cursor, and the cursor after them; no events: there are no more.
@@ -70,14 +89,15 @@ class JournalReader:
                     break
         return found, tuple(lasts)
 
-    def by_dataset(self) -> Iterator[Intention]:
-        """Return every intention, those of one experiment's dataset together; memory does not grow."""
-        intentions = TABLES[0]
+    def by_dataset(self, *kinds: Kind) -> Iterator[Intention]:
+        """Return the intentions of some kinds, or of all, those of one experiment's dataset together.
+
+        Memory does not grow with them.
+        """
+        kinds = kinds or tuple(Kind)
         with self._damage_told():
             self._learn_words()
-            rows = self._connection.execute(
-                f"SELECT {', '.join(intentions.column_names)} FROM intention ORDER BY experiment, dataset, id"
-            )
+            rows = self._connection.execute(grouped_statement(len(kinds)), kinds)
             while chunk := rows.fetchmany(ROWS_AT_ONCE):
                 yield from (intention_event(row, self._words) for row in chunk)
 
@@ -160,6 +180,14 @@ class JournalReader:
         words, decode = self._words, table.decode
         # One writer appends and nobody deletes, so that ids have no gaps.
         return [decode(row, words) for row in rows], last + len(rows)
+
+    def _all(self, table: Table) -> Iterator[Event]:
+        last = 0
+        while True:
+            events, last = self._read(table, last)
+            yield from events
+            if len(events) < ROWS_AT_ONCE:
+                return
 
     def _learn_words(self) -> None:
         self._words.update(

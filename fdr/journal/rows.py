@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fdr.model import (
+    Audited,
     Did,
     Ending,
     GeneratorUsage,
@@ -194,3 +195,13 @@ def resumed_row(event: Resumed, word: Numbered) -> Row:
 def resumed_event(row: Row, words: Words) -> Resumed:
     """Return the Resumed of a row."""
     return Resumed(*row)
+
+
+def audit_row(event: Audited, word: Numbered) -> Row:
+    """Return the row of an Audited."""
+    return tuple(getattr(event, name) for name in Audited.__dataclass_fields__)
+
+
+def audit_event(row: Row, words: Words) -> Audited:
+    """Return the Audited of a row."""
+    return Audited(*row)

@@ -9,6 +9,7 @@ from typing import Any
 from fdr.journal import rows
 from fdr.journal.rows import Numbered, Row, Words
 from fdr.model import (
+    Audited,
     Event,
     GeneratorUsage,
     Intention,
@@ -113,6 +114,15 @@ TABLES = (
         rows.generator_row,
         rows.generator_event,
     ),
+    Table(
+        "audit",
+        Audited,
+        "at REAL, files INTEGER, copies INTEGER, lost INTEGER, dark INTEGER, wrong INTEGER,"
+        " unrecorded INTEGER, unknown INTEGER, expired INTEGER, unseen INTEGER",
+        (),
+        rows.audit_row,
+        rows.audit_event,
+    ),
 )
 
 RUN_COLUMNS = tuple(RunStarted.__dataclass_fields__)
@@ -148,3 +158,14 @@ def insert_statement(table: Table, count: int) -> str:
 def select_statement(table: Table) -> str:
     """Return the SQL that reads rows after an id, in the order in which they were written."""
     return f"SELECT {', '.join(table.column_names)} FROM {table.name} WHERE id > ? ORDER BY id LIMIT ?"
+
+
+def grouped_statement(kinds: int) -> str:
+    """Return the SQL that reads the intentions of so many kinds, those of one dataset together.
+
+    SQLite sorts them in little memory and, beyond that, in files of its own.
+    """
+    columns = ", ".join(TABLES[0].column_names)
+    marks = ", ".join("?" * kinds)
+    wanted = f"SELECT id FROM word WHERE text IN ({marks})"
+    return f"SELECT {columns} FROM intention WHERE kind IN ({wanted}) ORDER BY experiment, dataset, id"

@@ -10,6 +10,7 @@ from fdr.journal.reader import read_journal
 from fdr.judgement import judge_all, overall
 from fdr.report.facts import Facts
 from fdr.report.sections import (
+    audit,
     experiments,
     failures,
     generator,
@@ -67,6 +68,7 @@ def to_json(report: Report) -> dict[str, Any]:
         "rses": rses.section(report),
         "services": services.section(report),
         "failures": failures.section(report),
+        "audit": audit.section(report),
         "generator": generator.section(report),
     }
 

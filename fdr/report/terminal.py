@@ -33,6 +33,7 @@ def show(report: dict[str, Any], console: Console) -> None:
         _services(report["services"]),
         _failures(report["failures"]),
         Text(_generator(report["generator"])),
+        Text(words.audit(report["audit"])),
         _objectives(report["objectives"]),
     ):
         if table is not None:

@@ -112,6 +112,16 @@ def verdict(report: dict[str, Any]) -> str:
     return f"Verdict: {report['verdict'].upper()} ({'; '.join(reasons(report))})"
 
 
+def audit(found: dict[str, Any] | None) -> str:
+    """Write what an audit came to as one sentence without a full stop."""
+    if found is None:
+        return "not audited: fdr audit holds the journal against Rucio and the storages"
+    counts = ", ".join(f"{number(found[name])} {name}" for name in ("lost", "dark", "wrong", "unrecorded"))
+    unseen = f"; {number(found['unseen'])} copies could not be looked at" if found["unseen"] else ""
+    looked = f"{number(found['files'])} files, {number(found['copies'])} copies"
+    return f"audited {moment(found['at'])}, {looked}: {counts}{unseen}"
+
+
 def sentences(parts: Iterable[str]) -> str:
     """Write parts as sentences."""
     return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
