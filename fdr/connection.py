@@ -55,6 +55,10 @@ class Connection:
     embedded_home: Path | None
     copy_mode: str = ""
 
+    def identity_of(self, account: str) -> Identity:
+        """Return how to authenticate as an account."""
+        return self.identities.get(account, self.identity)
+
 
 CREDENTIAL_OPTIONS = {
     "userpass": {"username": "username", "password": "password"},

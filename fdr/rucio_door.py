@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
 
-from fdr import __version__
 from fdr.connection import Connection
 from fdr.errors import LakeError, Refused, Unclear
 from fdr.pace import Spacing
+from fdr.rucio_client import new_client
+from fdr.rucio_tokens import Tokens
 
 T = TypeVar("T")
 
 THREADS = 8
-CALL_TIMEOUT_S = 60
+CALL_TIMEOUT_S = 60.0  # how long the server may be silent
 # Replies that come before the request has been sent: nothing happened.
 SURELY_NOT_SENT = (requests.exceptions.ConnectTimeout, requests.exceptions.SSLError)
 
@@ -31,24 +33,36 @@ class RucioDoor:
     """Calls Rucio as an account.
 
     Calls run on ``THREADS`` threads at most; each thread has a client of its own for each account, since a
-    client is one HTTP session. Tokens lie in a private directory for the life of the process. The client
-    itself sends a call up to three times when the connection breaks or the server answers 502, 503 or 504.
+    client is one HTTP session. Tokens lie in a private directory for the life of the process, are shared by
+    the threads and renewed before they expire. The client itself sends a call up to three times when the
+    connection breaks or the server answers 502, 503 or 504; requests for tokens are not counted.
     """
 
-    def __init__(self, connection: Connection, requests_per_second: float | None = None) -> None:
-        """Take where Rucio is and how many requests a second it may be sent; nothing is sent yet."""
+    def __init__(
+        self,
+        connection: Connection,
+        requests_per_second: float | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        """Take where Rucio is and how many requests a second it may be sent; nothing is sent yet.
+
+        A call ends when the server was silent for ``timeout_s``.
+        """
         self.connection = connection
+        self._timeout_s = timeout_s
         self.requests = 0
         self._spacing = Spacing(requests_per_second)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rucio")
         self._local = threading.local()
-        self._tokens = tempfile.TemporaryDirectory(prefix="fdr-tokens-")
+        self._logged_in: set[str] = set()
+        self._directory = tempfile.TemporaryDirectory(prefix="fdr-tokens-")
+        self._tokens = Tokens(Path(self._directory.name), self._log_in, self._renews_in_place)
         os.environ["RUCIO_CONFIG"] = str(connection.rucio_cfg)
 
     def close(self) -> None:
         """Give back threads and tokens; calls in flight are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._tokens.cleanup()
+        self._directory.cleanup()
 
     async def call(self, account: str, ask: Callable[[Any], T]) -> T:
         """Return what ``ask`` returns for a client of the account; raises only Refused or Unclear."""
@@ -57,49 +71,57 @@ class RucioDoor:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, account, ask)
 
     def _ask(self, account: str, ask: Callable[[Any], T]) -> T:
+        with self._translated(account):
+            return ask(self._client(account))
+
+    @contextmanager
+    def _translated(self, account: str) -> Iterator[None]:
+        """Let only Refused and Unclear out."""
         from rucio.common.exception import RucioException
 
         try:
-            return ask(self._client(account))
+            yield
+        except LakeError:
+            raise
         except RucioException as error:
             raise _translate(account, error) from error
         except SURELY_NOT_SENT as error:
             raise Refused("connection", f"Rucio cannot be reached: {_first_line(error)}") from error
         except requests.exceptions.Timeout as error:
-            raise Unclear("timeout", f"Rucio did not answer within {CALL_TIMEOUT_S} s") from error
-        except (requests.exceptions.RequestException, OSError, ValueError, KeyError) as error:
+            raise Unclear("timeout", f"Rucio did not answer within {self._timeout_s:.3g} s") from error
+        except (requests.exceptions.RequestException, OSError) as error:
+            raise Unclear("connection-broken", f"Rucio's answer broke off: {_first_line(error)}") from error
+        except (ValueError, KeyError) as error:
             raise Unclear("bad-answer", f"Rucio's answer was broken: {_first_line(error)}") from error
 
     def _client(self, account: str) -> Any:
+        """Return this thread's client of an account; a new one when the account's token was renewed."""
+        token = self._tokens.of(account)
         clients = self._local.__dict__.setdefault("clients", {})
-        if account not in clients:
-            clients[account] = self._new_client(account)
-        return clients[account]
+        if account not in clients or clients[account][0] is not token:
+            clients[account] = token, self._new_client(account, token.directory, may_ask=False)
+        return clients[account][1]
 
-    def _new_client(self, account: str) -> Any:
-        from rucio.client.client import Client
+    def _log_in(self, account: str, directory: Path) -> float | None:
+        """Get a token into a directory and return how many seconds it is good, None where nothing tells.
 
-        tokens = self._tokens.name
+        A person is asked for each account once at most. Whatever failed, the call itself was not sent.
+        """
+        try:
+            with self._translated(account):
+                client = self._new_client(account, directory, may_ask=account not in self._logged_in)
+        except Unclear as error:
+            raise Refused(error.reason, str(error)) from error
+        self._logged_in.add(account)
+        lifetime_s: float | None = client.lifetime_s
+        return lifetime_s
 
-        class PrivateClient(Client):  # type: ignore[misc]  # rucio-clients has no types
-            """A client whose tokens no other process and no other lake shares."""
+    def _new_client(self, account: str, directory: Path, *, may_ask: bool) -> Any:
+        return new_client(self.connection, account, directory, self._timeout_s, may_ask=may_ask)
 
-            TOKEN_PATH_PREFIX = f"{tokens}/"
-
-        quiet = logging.getLogger("fdr.rucio")
-        quiet.setLevel(logging.CRITICAL)
-        identity = self.connection.identities.get(account, self.connection.identity)
-        return PrivateClient(
-            rucio_host=self.connection.rucio_host,
-            auth_host=self.connection.auth_host,
-            account=account,
-            ca_cert=self.connection.ca_cert,
-            auth_type=identity.auth_type,
-            creds=dict(identity.credentials),
-            timeout=CALL_TIMEOUT_S,
-            user_agent=f"fdr/{__version__}",
-            logger=quiet,
-        )
+    def _renews_in_place(self, account: str) -> bool:
+        """Tell whether a new client renews the token that the last one left: those of OIDC."""
+        return self.connection.identity_of(account).auth_type == "oidc"
 
 
 # What leaves it open whether the server acted: it, or something before it, broke off.

@@ -61,7 +61,7 @@ NEVER_REACHES = {
 # Foreign libraries come in by these doors only.
 DOORS = {
     "gfal2": ("storage", "lake"),
-    "rucio": ("rucio_door", "pfn", "lake"),
+    "rucio": ("rucio_client", "rucio_door", "pfn", "lake"),
     "sqlite3": ("journal", "lake"),
     "stomp": ("transfer_events", "lake"),
     "matplotlib": ("report",),
