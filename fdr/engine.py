@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 
-from asyncio_pool import AioPool
-
 from fdr.actions import close, dataset, rule, upload
 from fdr.budget import Budget
 from fdr.context import Context
@@ -14,18 +12,21 @@ from fdr.datasets import OpenDataset
 from fdr.model import Action, Did, Ending, Intention, Kind, Note, Outcome
 from fdr.standing import Left, Standing
 from fdr.stop import Stop
+from fdr.upload_slots import Slot, UploadSlots
 
 LOOKAHEAD_S = 0.2  # intentions are on disk this long before they are due
 BATCH = 500  # intentions in one commit
-IN_FLIGHT = 2000  # uploads begun and not ended; beyond it they are dropped
+IN_FLIGHT = 1000  # uploads begun at an RSE and not put; beyond it they are dropped
+UNREGISTERED = 20_000  # uploads begun and not ended, as many as wait out half an hour without Rucio at 11/s
 STOP_GRACE_S = 30.0  # what work in flight is given after a stop
 
 
 class Engine:
     """Performs the actions of a plan on time and journals them.
 
-    Open loop: an upload that is due starts, up to IN_FLIGHT of them; beyond that it is dropped and the
-    journal says so. ``uploads`` puts run at once. An action's intention is on disk before it is begun.
+    Open loop: an upload that is due starts, up to IN_FLIGHT of them at each RSE and UNREGISTERED in all;
+    beyond that it is dropped and the journal says so. ``uploads`` puts run at once at each RSE. An action's
+    intention is on disk before it is begun.
 
     Of a run that is resumed it does what ``standing`` leaves. What was due before is due at once, and waits
     for room instead of being dropped: the schedule was not kept because nobody was there to keep it.
@@ -38,11 +39,9 @@ class Engine:
         in_flight: int = IN_FLIGHT,
         standing: Standing | None = None,
     ) -> None:
-        """Take what to perform with, how many files to put at once, the in-flight bound, what is done."""
+        """Take what to perform with, how many files to put at once and have begun at an RSE, what is done."""
         self._context = context
-        self._pool = AioPool(size=uploads)
-        self._in_flight_bound = in_flight
-        self._in_flight = 0
+        self._slots = UploadSlots(uploads, in_flight, UNREGISTERED)
         self._ended_one = asyncio.Event()
         self._standing = standing or Standing()
         self._work: set[asyncio.Task[None]] = set()
@@ -65,7 +64,7 @@ class Engine:
             for action in batch:
                 await self._sleep_until(started_at + action.due_s, stop)
                 if action.due_s < late_s:
-                    await self._room(stop)
+                    await self._room(action.rse or "", stop)
                 if stop.wanted:
                     self._drop(action, "stopped")
                 else:
@@ -97,9 +96,9 @@ class Engine:
             state.closed.decide(self._standing.is_ok(action.id))
         self._context.datasets.end_action(action.experiment, action.dataset)
 
-    async def _room(self, stop: Stop) -> None:
-        """Wait until another upload may begin, or the run should end."""
-        while self._in_flight >= self._in_flight_bound and not stop.wanted:
+    async def _room(self, rse: str, stop: Stop) -> None:
+        """Wait until another upload to an RSE may begin, or the run should end."""
+        while not self._slots.has_room(rse) and not stop.wanted:
             self._ended_one.clear()
             await self._first_of(self._ended_one.wait(), stop)
 
@@ -157,16 +156,16 @@ class Engine:
     def _start(self, action: Action, stop: Stop) -> None:
         state = self._begin(action)
         if action.kind is Kind.UPLOAD:
-            if self._in_flight >= self._in_flight_bound:
+            rse = action.rse or ""
+            if not self._slots.has_room(rse):
                 self._drop(action, "in-flight-bound")
                 return
             if refusal := self._budget.refusal(action.size_bytes):
                 self._drop(action, "limit")
                 stop.because("limit", refusal)
                 return
-            self._in_flight += 1
             state.begin_upload()
-            self._spawn(self._upload(action, state))
+            self._spawn(self._upload(action, state, self._slots.take(rse)))
         else:
             self._spawn(self._perform(action, state))
 
@@ -189,7 +188,7 @@ class Engine:
         if not task.cancelled() and (defect := task.exception()) is not None:
             self._defects.append(defect)
 
-    async def _upload(self, action: Action, state: OpenDataset) -> None:
+    async def _upload(self, action: Action, state: OpenDataset, slot: Slot) -> None:
         file = self._context.file(action)
         standing = self._standing
         try:
@@ -197,11 +196,12 @@ class Engine:
                 adler32: str | None = self._context.payload(file, action.size_bytes).adler32()
             else:
                 again = standing.is_intended(action.id)
-                adler32 = await self._pool.exec(upload.put(self._context, action, file, overwrite=again))
+                adler32 = await slot.put(upload.put(self._context, action, file, overwrite=again))
+                self._ended_one.set()
             if adler32 is not None:
                 await upload.register(self._context, action, state, file, adler32)
         finally:
-            self._in_flight -= 1
+            slot.free()
             self._ended_one.set()
             state.end_upload()
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from fdr import __version__
 from fdr.abort import abort_when_due
 from fdr.cancel import cancel_open_rules
+from fdr.catalog import Catalog
 from fdr.clock import Clock, SteadyClock
 from fdr.connection import Connection
 from fdr.context import Context
@@ -20,6 +21,8 @@ from fdr.engine import Engine
 from fdr.journal.reader import JournalReader, read_journal
 from fdr.journal.writer import Journal
 from fdr.model import Note, Resumed, RunStarted, Scenario, ServiceSample
+from fdr.outages import Outages
+from fdr.patient_catalog import PatientCatalog
 from fdr.pfn import Locator
 from fdr.plan import digest, plan
 from fdr.preflight import check_lake
@@ -88,13 +91,14 @@ class Rehearsal:
         """Settle what is not known, inject, and follow what was injected, until all are over."""
         with read_journal(self.run_dir.journal) as reader:
             started_at = reader.started.started_at
-            context = self._context(journal, locators, started_at)
+            catalog = self._patient_catalog(journal, stop)
+            context = self._context(journal, locators, started_at, catalog)
             standing = self.earlier.standing if self.earlier else Standing()
             if self.earlier is not None:
                 await settle(context, standing, reader, self.doors.inventory)
             sampler = self._sampler(journal)
             injected = asyncio.Event()
-            watch = self._watch(journal, reader)
+            watch = self._watch(journal, reader, catalog)
             engine = Engine(context, UPLOADS_AT_ONCE, standing=standing)
             async with asyncio.TaskGroup() as group:
                 sampling = group.create_task(sampler.run())
@@ -111,22 +115,29 @@ class Rehearsal:
                     await cancel_open_rules(watch, self.doors.rule_removal, journal, self.clock)
                 if self.connection.broker is not None:
                     await watch.await_transfers(stop)
+                await catalog.close()
                 for beside in (sampling, guarding, obeying, aborting):
                     beside.cancel()
         await sampler.finish()
 
-    def _context(self, journal: Journal, locators: dict[str, Locator], started_at: float) -> Context:
+    def _patient_catalog(self, journal: Journal, stop: Stop) -> PatientCatalog:
+        catalog = self.doors.catalog
+        return PatientCatalog(catalog, Outages(catalog.log_in, journal.record, self.clock, stop))
+
+    def _context(
+        self, journal: Journal, locators: dict[str, Locator], started_at: float, catalog: Catalog
+    ) -> Context:
         accounts = {experiment.account for experiment in self.scenario.experiments.values()}
         return Context(
             run=self.run,
             date=f"{datetime.fromtimestamp(started_at, UTC):%Y%m%d}",
             scenario=self.scenario,
-            catalog=self.doors.catalog,
+            catalog=catalog,
             storage=self.doors.storage,
             locators=locators,
             journal=journal,
             clock=self.clock,
-            registrars={account: Registrar(self.doors.catalog, account) for account in accounts},
+            registrars={account: Registrar(catalog, account) for account in accounts},
         )
 
     def _sampler(self, journal: Journal) -> Sampler:
@@ -135,9 +146,9 @@ class Rehearsal:
         used_before = self.earlier.usage if self.earlier else None
         return Sampler(journal, self.clock, self.doors.catalog, account, rses, self.services, used_before)
 
-    def _watch(self, journal: Journal, reader: JournalReader) -> Watch:
+    def _watch(self, journal: Journal, reader: JournalReader, catalog: Catalog) -> Watch:
         grace_s = RESUMED_EVENTS_GRACE_S if self.earlier else EVENTS_GRACE_S
-        return Watch(self.run, self.scenario, self.doors.catalog, journal, reader, self.clock, grace_s)
+        return Watch(self.run, self.scenario, catalog, journal, reader, self.clock, grace_s)
 
     async def _open_journal(self) -> Journal:
         """Begin the run's journal, or go on with it."""

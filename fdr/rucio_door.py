@@ -126,6 +126,8 @@ class RucioDoor:
 
 # What leaves it open whether the server acted: it, or something before it, broke off.
 UNSURE = {"database", "service-unavailable", "resource-temporary-unavailable"}
+# Rucio passes on what its database driver said when it knows no better name for it.
+DATABASE_GONE = re.compile(r"OperationalError|InterfaceError|QueuePool|DisconnectionError")
 UNAUTHENTICATED = {"cannot-authenticate", "missing-client-parameter", "account-not-found"}
 
 
@@ -136,6 +138,8 @@ def _translate(account: str, error: Exception) -> LakeError:
     name = re.sub(r"Exception$", "", type(error).__name__)
     reason = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).lower() or "rucio"
     message = _first_line(error)
+    if reason == "rucio" and DATABASE_GONE.search(message):
+        reason = "database"
     if isinstance(error, ServerConnectionException):
         return Unclear("server-connection", "Rucio cannot be reached: the connection was refused or broke")
     if reason in UNAUTHENTICATED:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fdr.catalog import NewReplica
 from fdr.context import Context
 from fdr.engine import Engine
 from fdr.errors import Refused, Unclear
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
 from fdr.model import Ending, Intention, Kind, Limits, Note, Outcome, RunStarted, Scenario
+from fdr.outages import Outages
+from fdr.patient_catalog import PatientCatalog
 from fdr.payload import Payload
 from fdr.pfn import Locator
 from fdr.plan import plan, upload_rses
@@ -47,17 +50,19 @@ class Stage:
 
     async def perform(self, **engine: int) -> None:
         accounts = {experiment.account for experiment in self.scenario.experiments.values()}
+        outages = Outages(self.catalog.log_in, self.journal.record, self.clock, self.stop)
+        catalog = PatientCatalog(self.catalog, outages)
         rses = {name: await self.catalog.rse("cta", name) for name in upload_rses(self.scenario)}
         context = Context(
             run=RUN,
             date="20261122",
             scenario=self.scenario,
-            catalog=self.catalog,
+            catalog=catalog,
             storage=self.storage,
             locators={name: Locator(facts) for name, facts in rses.items() if facts is not None},
             journal=self.journal,
             clock=self.clock,
-            registrars={account: Registrar(self.catalog, account) for account in accounts},
+            registrars={account: Registrar(catalog, account) for account in accounts},
         )
         options = {"uploads": 16} | engine
         try:
@@ -84,9 +89,10 @@ class WeatheredStorage(FakeStorage):
         super().__init__()
         self.weather: Callable[[str], None] = lambda url: None
         self.hold: asyncio.Event | None = None
+        self.held = ""  # the RSEs whose addresses contain this
 
     async def put(self, payload: Payload, url: str, *, overwrite: bool = False) -> None:
-        if self.hold is not None:
+        if self.hold is not None and self.held in url:
             await self.hold.wait()
         self.weather(url)
         await super().put(payload, url, overwrite=overwrite)
@@ -169,9 +175,9 @@ async def test_a_dataset_that_cannot_be_made_fails_its_files_and_rules(stage: St
 
 
 async def test_what_does_not_fit_in_flight_is_dropped_and_said(stage: Stage) -> None:
-    """With a hung storage the bound holds, and every file that was due has an ending or is in flight."""
+    """With hung storages the bound holds, and every file that was due has an ending or is in flight."""
     stage.storage.hold = asyncio.Event()
-    performing = asyncio.create_task(stage.perform(in_flight=10))
+    performing = asyncio.create_task(stage.perform(in_flight=3))
     while stage.clock.now() < 1_000_019.0:
         await asyncio.sleep(0.001)
     stage.storage.hold.set()
@@ -180,6 +186,62 @@ async def test_what_does_not_fit_in_flight_is_dropped_and_said(stage: Stage) -> 
     assert outcomes[Ending.DROPPED, "in-flight-bound"] >= FILES - 30
     assert sum(outcomes.values()) == FILES
     assert stage.outcomes("close") == {(Ending.OK, ""): 7}
+
+
+async def test_a_storage_that_hangs_delays_and_drops_only_its_own_files(stage: Stage) -> None:
+    """Slots and the in-flight bound are counted for each RSE: the others' files start when they are due."""
+    stage.storage.hold, stage.storage.held = asyncio.Event(), "pic-dcache"
+    performing = asyncio.create_task(stage.perform(uploads=2, in_flight=5))
+    while stage.clock.now() < 1_000_019.0:
+        await asyncio.sleep(0.001)
+    stage.storage.hold.set()
+    await performing
+    intentions = {event.action: event for event in stage.events() if isinstance(event, Intention)}
+    puts = [event for event in stage.events() if isinstance(event, Outcome) and event.step == "put"]
+    others = [event for event in puts if intentions[event.action].rse != "PIC-DCACHE"]
+    assert {event.ending for event in others} == {Ending.OK}
+    assert len(others) == FILES - 60
+    assert max(event.begun_at - intentions[event.action].due_at for event in others) < 1.0
+    assert stage.outcomes("put")[Ending.DROPPED, "in-flight-bound"] >= 60 - 10
+
+
+async def test_files_that_wait_to_be_registered_take_no_room_at_a_storage(stage: Stage) -> None:
+    """While Rucio is out, uploads go on: what is put only waits, up to a bound of its own."""
+    back = asyncio.Event()
+    register = stage.catalog.register
+
+    async def wait_and_register(account: str, replicas: Sequence[NewReplica]) -> None:
+        await back.wait()
+        await register(account, replicas)
+
+    stage.catalog.register = wait_and_register  # type: ignore[method-assign]
+    performing = asyncio.create_task(stage.perform(uploads=2, in_flight=5))
+    async with asyncio.timeout(30):
+        while len(stage.storage.files) < FILES:
+            await asyncio.sleep(0.001)
+    back.set()
+    await performing
+    assert stage.outcomes("register") == {(Ending.OK, ""): FILES}
+
+
+async def test_an_outage_of_rucio_costs_lateness_and_no_file(stage: Stage) -> None:
+    """After ten seconds without Rucio all datasets, files, closings and rules are there; it is noted."""
+    since, until = stage.clock.now() + 3, stage.clock.now() + 13
+
+    def out(operation: str, subject: object) -> None:
+        if since <= stage.clock.now() < until:
+            raise Unclear("server-connection", "Rucio cannot be reached")
+
+    stage.catalog.weather = out
+    await stage.perform()
+    registered = [file for dataset in stage.catalog.datasets.values() for file in dataset.files.values()]
+    assert len(registered) == FILES
+    assert not any(dataset.is_open for dataset in stage.catalog.datasets.values())
+    for step, count in {"create": 7, "put": FILES, "register": FILES, "close": 7, "rule": 10}.items():
+        assert stage.outcomes(step) == {(Ending.OK, ""): count}
+    noted = [event for event in stage.events() if isinstance(event, Note) and event.kind == "outage"]
+    assert len(noted) == 1
+    assert "(server-connection)" in noted[0].text
 
 
 async def test_the_budget_ends_the_run_orderly(stage: Stage) -> None:

@@ -67,7 +67,7 @@ DOORS = {
     "matplotlib": ("report",),
     "jinja2": ("report",),
     "typer": ("cli", "lake"),
-    "asyncio_pool": ("engine",),
+    "asyncio_pool": ("upload_slots",),
     "supervisor": ("lake",),
     "starlette": ("lake",),
     "uvicorn": ("lake",),
