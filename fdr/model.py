@@ -325,9 +325,9 @@ class Note:
     """A moment in the life of a run.
 
     Kinds: ``injected`` (nothing more will start), ``interrupted``, ``limit``, ``grace-over``,
-    ``cancelling`` (rules are about to be), ``cancelled``, ``events-lost``, ``settled``, ``ended``. After the
-    run: ``cleaning`` (its removal from the lake began), ``deletion-asked`` (of Rucio, for all of it),
-    ``cleaned`` (nothing of it is left).
+    ``cancelling`` (rules are about to be), ``cancelled``, ``events-lost``, ``outage`` (Rucio did not answer,
+    and does again), ``samples-lost``, ``settled``, ``ended``. After the run: ``cleaning`` (its removal from
+    the lake began), ``deletion-asked`` (of Rucio, for all of it), ``cleaned`` (nothing of it is left).
     """
 
     at: float

@@ -108,7 +108,7 @@ class Outages:
         if self._round is not None:
             self._round.cancel()
             await asyncio.gather(self._round, return_exceptions=True)
-        self._over("the end of the run")
+        self._over("the end")
 
     @property
     def _is_out(self) -> bool:
@@ -170,8 +170,8 @@ class Outages:
             return
         now = self._clock.now()
         text = (
-            f"Rucio did not answer for {format_duration(round(now - outage.since, 1))}, from"
-            f" {_time_of_day(outage.since)} to {until} ({outage.reason}): {outage.calls_failed} calls failed,"
+            f"no answer for {format_duration(round(now - outage.since, 1))}, from"
+            f" {_time_of_day(outage.since)} to {until}, {outage.reason}: {outage.calls_failed} calls failed,"
             f" {outage.calls_waiting} more waited"
         )
         self._record(Note(now, "outage", text))
@@ -226,4 +226,4 @@ class _Call:
 
 
 def _time_of_day(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}"
+    return f"{datetime.fromtimestamp(at, UTC):%H:%M:%S} UTC"

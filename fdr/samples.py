@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -10,18 +11,21 @@ from pathlib import Path
 from fdr.catalog import Catalog
 from fdr.clock import Clock
 from fdr.errors import FdrError, LakeError
-from fdr.journal.writer import Journal
-from fdr.model import GeneratorUsage, RseUsage, ServiceSample
+from fdr.journal.writer import Journal, JournalFailed
+from fdr.model import GeneratorUsage, Note, RseUsage, ServiceSample
 
 SERVICES_EVERY_S = 5.0
 USAGE_EVERY_S = 15.0
+SAMPLE_WITHIN_S = 30.0
+MAX_TOLD = 10  # defects that get a note
 
 
 class Sampler:
     """Writes samples into the journal until it is cancelled, and once more at the end.
 
     ``services`` returns the present use of the embedded lake's services; None when the lake is another's.
-    A sample that cannot be taken is left out.
+    A sample that cannot be taken in time is left out. A run does not end for a defect in here: the journal
+    gets a note, once for each, and the log says where it was.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class Sampler:
         self._rses = rses
         self._services = services
         self._used_before = used_before or GeneratorUsage(0.0, 0.0, 0, 0)
+        self._told: set[str] = set()
 
     async def run(self) -> None:
         """Sample at intervals for ever."""
@@ -51,13 +56,24 @@ class Sampler:
 
     async def finish(self) -> None:
         """Take the last samples."""
-        await self._sample_services()
-        await self._sample_usage()
+        await self._take(self._sample_services)
+        await self._take(self._sample_usage)
 
     async def _every(self, seconds: float, sample: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await sample()
+            await self._take(sample)
             await asyncio.sleep(seconds)
+
+    async def _take(self, sample: Callable[[], Awaitable[None]]) -> None:
+        taking = asyncio.wait_for(sample(), SAMPLE_WITHIN_S)
+        (result,) = await asyncio.gather(taking, return_exceptions=True)
+        if not isinstance(result, Exception) or isinstance(result, (TimeoutError, JournalFailed)):
+            return
+        defect = f"{sample.__name__.removeprefix('_sample_')}: {type(result).__name__}: {result}"
+        if defect not in self._told and len(self._told) < MAX_TOLD:
+            self._told.add(defect)
+            logging.getLogger("fdr").error("a sample could not be taken", exc_info=result)
+            self._journal.record(Note(self._clock.now(), "samples-lost", defect))
 
     async def _sample_services(self) -> None:
         self._journal.record(self._own_usage())

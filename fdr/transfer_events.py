@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
-import stomp
-
 from fdr.clock import Clock
 from fdr.connection import Broker
 from fdr.errors import LakeUnusable
 from fdr.journal.writer import Journal, JournalFailed
 from fdr.model import Did, Note, TransferSeen
+from fdr.subscription import Subscription
 
-HEARTBEAT_MS = 20_000
-ANSWER_WITHIN_S = 10
+TRY_AGAIN_S = 2.0
 # Rucio's request states that end a request; done is the good one.
 FAILED_EVENTS = {
     "transfer-failed",
@@ -31,11 +28,12 @@ FAILED_EVENTS = {
 }
 
 
-class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.py has no types
+class TransferEvents:
     """A subscription to one run's transfer events, kept until the context ends.
 
     Events are recognised by the run's id in the file's name. Each time the broker's connection breaks the
-    journal gets a note: what Rucio sends until it is there again is missed, as a topic keeps nothing.
+    journal gets a note: what Rucio sends until it is there again is missed, as a topic keeps nothing. The
+    broker is then tried every TRY_AGAIN_S, for as long as the run lasts.
     """
 
     def __init__(self, broker: Broker, run: str, clock: Clock) -> None:
@@ -44,83 +42,62 @@ class TransferEvents(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.p
         self._run = run
         self._clock = clock
         self._journal: Journal | None = None
-        self._leaving = threading.Event()
-        self._is_subscribed = threading.Event()
-        logging.getLogger("stomp.py").setLevel(logging.CRITICAL)
-        self._connection = stomp.StompConnection12(
-            host_and_ports=[(broker.host, broker.port)],
-            vhost=broker.virtual_host,
-            heartbeats=(HEARTBEAT_MS, HEARTBEAT_MS),
-            reconnect_attempts_max=3,
-            timeout=ANSWER_WITHIN_S,
-        )
-        if broker.use_tls:
-            self._connection.set_ssl(for_hosts=[(broker.host, broker.port)])
-        self._connection.set_listener("fdr", self)
+        self._subscription: Subscription | None = None
+        self._is_lost = threading.Event()
+        self._is_leaving = threading.Event()
 
     def __enter__(self) -> TransferEvents:
         """Connect and subscribe; raises LakeUnusable when the broker does not answer or refuse."""
-        self._connect()
+        self._subscribe()
+        threading.Thread(target=self._keep, name="events", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Leave the broker."""
-        self._leaving.set()
-        if self._connection.is_connected():
-            self._connection.disconnect()
+        self._is_leaving.set()
+        self._is_lost.set()
+        if self._subscription is not None:
+            self._subscription.close()
 
     def tell(self, journal: Journal) -> None:
         """Let the journal have the events from now on."""
         self._journal = journal
+
+    def _subscribe(self) -> None:
+        self._is_lost.clear()
+        subscription = Subscription(self._broker, self._take, self._lose)
+        subscription.open()
+        if self._subscription is not None:
+            self._subscription.close()
+        self._subscription = subscription
+
+    def _keep(self) -> None:
+        """Come back whenever the connection is lost: what a thread of its own does."""
+        self._is_lost.wait()
+        while not self._is_leaving.wait(TRY_AGAIN_S):
+            with suppress(LakeUnusable):
+                self._subscribe()
+                self._is_lost.wait()
+
+    def _lose(self) -> None:
+        self._record(Note(self._clock.now(), "events-lost", "the connection to the event broker broke"))
+        self._is_lost.set()
+
+    def _take(self, body: str) -> None:
+        try:
+            seen = transfer_seen(json.loads(body), self._clock.now())
+        except (ValueError, KeyError, TypeError):
+            return  # not one of Rucio's events: other programs may write to the topic
+        if seen is not None and self._run in seen.did.name:
+            self._record(seen)
 
     def _record(self, event: TransferSeen | Note) -> None:
         """Record, on a thread of stomp.py's; a journal that has failed tells the run by itself."""
         if self._journal is not None:
             with suppress(JournalFailed):
                 self._journal.record(event)
-
-    def on_receipt(self, frame: Any) -> None:
-        """Know that the broker will send what comes from now on."""
-        self._is_subscribed.set()
-
-    def on_message(self, frame: Any) -> None:
-        """Take one event."""
-        try:
-            seen = transfer_seen(json.loads(frame.body), self._clock.now())
-        except (ValueError, KeyError, TypeError):
-            return  # not one of Rucio's events: other programs may write to the topic
-        if seen is not None and self._run in seen.did.name:
-            self._record(seen)
-
-    def on_disconnected(self) -> None:
-        """Say that events are missed, then come back."""
-        if self._leaving.is_set():
-            return
-        self._record(Note(self._clock.now(), "events-lost", "the connection to the event broker broke"))
-        threading.Thread(target=self._reconnect, name="stomp-reconnect", daemon=True).start()
-
-    def _reconnect(self) -> None:
-        while not self._leaving.wait(2.0):
-            try:
-                self._connect()
-            except LakeUnusable:
-                continue
-            return
-
-    def _connect(self) -> None:
-        broker = self._broker
-        try:
-            self._connection.connect(broker.user, broker.password, wait=True)
-            self._is_subscribed.clear()
-            self._connection.subscribe(broker.topic, id="fdr", ack="auto", headers={"receipt": "fdr"})
-        except (stomp.exception.StompException, OSError) as error:
-            raise LakeUnusable(
-                f"the event broker {broker.host}:{broker.port} cannot be used: {type(error).__name__}"
-            ) from error
-        if not self._is_subscribed.wait(ANSWER_WITHIN_S):
-            raise LakeUnusable(f"the event broker {broker.host}:{broker.port} does not answer")
 
 
 def transfer_seen(event: dict[str, Any], at: float) -> TransferSeen | None:

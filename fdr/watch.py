@@ -162,7 +162,9 @@ class Watch:
         """
         try:
             destinations = await self._destinations()
-        except LakeError:
+        except LakeError as error:
+            text = f"it is not known how many transfers there were: {error}"
+            self._journal.record(Note(self._clock.now(), "events-lost", text))
             return
         deadline = self._clock.now() + self._events_grace_s
         while True:

@@ -241,7 +241,7 @@ async def test_an_outage_of_rucio_costs_lateness_and_no_file(stage: Stage) -> No
         assert stage.outcomes(step) == {(Ending.OK, ""): count}
     noted = [event for event in stage.events() if isinstance(event, Note) and event.kind == "outage"]
     assert len(noted) == 1
-    assert "(server-connection)" in noted[0].text
+    assert ", server-connection:" in noted[0].text
 
 
 async def test_the_budget_ends_the_run_orderly(stage: Stage) -> None:

@@ -63,7 +63,7 @@ DOORS = {
     "gfal2": ("storage", "lake"),
     "rucio": ("rucio_client", "rucio_door", "pfn", "lake"),
     "sqlite3": ("journal", "lake"),
-    "stomp": ("transfer_events", "lake"),
+    "stomp": ("subscription", "lake"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
     "typer": ("cli", "lake"),

@@ -81,7 +81,7 @@ async def test_an_outage_costs_time_only_and_is_noted(server: Server) -> None:
     assert START + 60 <= server.clock.now() <= START + 60 + LONGEST_PAUSE_S
     assert [note.kind for note in server.notes] == ["outage"]
     assert server.notes[0].text == (
-        "Rucio did not answer for 1m, from 13:46:40 to 13:47:40 (server-connection):"
+        "no answer for 1m, from 13:46:40 UTC to 13:47:40 UTC, server-connection:"
         " 1 calls failed, 0 more waited"
     )
 
@@ -175,8 +175,8 @@ async def test_a_server_that_hung_is_an_outage_though_it_answers_now(server: Ser
     """A call that timed out is noted, since when and for how long."""
     server.out_until, server.hangs_s, server.error = START + 50, 60, Unclear("timeout", "no answer in 60 s")
     assert await server.call() == "done"
-    assert "did not answer for 1m, from" in server.notes[0].text
-    assert "(timeout): 1 calls failed" in server.notes[0].text
+    assert "no answer for 1m, from" in server.notes[0].text
+    assert "UTC, timeout: 1 calls failed" in server.notes[0].text
 
 
 async def test_a_straggler_opens_no_new_outage(server: Server) -> None:
@@ -206,7 +206,7 @@ async def test_an_outage_that_is_not_over_is_noted_at_the_end(server: Server) ->
     with pytest.raises(Unclear):
         await server.call()
     await server.outages.close()
-    assert "to the end of the run (server-connection)" in server.notes[0].text
+    assert "UTC to the end, server-connection" in server.notes[0].text
 
 
 async def test_who_is_cancelled_disturbs_nobody(server: Server) -> None:

@@ -209,6 +209,8 @@ def test_a_run_that_was_removed_says_so_and_changes_nothing_else(
         ("limit", "the run stopped at a limit (Ctrl-C)"),
         ("cancelled", "what rules had not done yet was cancelled (Ctrl-C)"),
         ("grace-over", "rules were still open when the grace period was over (Ctrl-C)"),
+        ("outage", "Rucio was out, and what waited for it is late (Ctrl-C)"),
+        ("samples-lost", "some samples could not be taken (Ctrl-C)"),
         ("events-lost", "transfer events were lost, so transfers are counted too low (Ctrl-C)"),
     ],
 )

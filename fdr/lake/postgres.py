@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fdr.lake.settings import Settings
 
 NAME = "postgres"
+INITDB_WITHIN_S = 300
+QUERY_WITHIN_S = 120
 DATABASE = "rucio"
 USER = "rucio"
 SETTINGS = {
@@ -113,7 +115,10 @@ def initialise(home: LakeHome, settings: Settings) -> None:
             user=user,
             group=user,
             extra_groups=[] if user else None,
+            timeout=INITDB_WITHIN_S,
         )
+    except subprocess.TimeoutExpired as error:
+        raise LakeUnusable(f"PostgreSQL's initdb did not end within {INITDB_WITHIN_S} s") from error
     finally:
         password.unlink()
     if done.returncode != 0:
@@ -132,17 +137,18 @@ def query(home: LakeHome, settings: Settings, sql: str) -> list[tuple[str, ...]]
 
     For whoever wants to count for himself: fdr does not read Rucio's database.
     """
-    done = subprocess.run(
-        [
-            str(binaries() / "psql"),
-            *("-h", str(socket_directory(home)), "-U", USER, "-d", DATABASE),
-            *("-X", "-q", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-c", sql),
-        ],
-        env={**os.environ, "PGPASSWORD": settings.secrets["database"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [
+        str(binaries() / "psql"),
+        *("-h", str(socket_directory(home)), "-U", USER, "-d", DATABASE),
+        *("-X", "-q", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-c", sql),
+    ]
+    environment = {**os.environ, "PGPASSWORD": settings.secrets["database"]}
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=QUERY_WITHIN_S, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise LakeUnusable(f"the database did not answer within {QUERY_WITHIN_S} s") from error
     if done.returncode != 0:
         raise LakeUnusable(f"the database did not answer: {settings.redact(done.stderr.strip())}")
     return [tuple(line.split("\x1f")) for line in done.stdout.splitlines()]

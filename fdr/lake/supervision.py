@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import subprocess
 import time
 import xmlrpc.client
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisor.xmlrpc import Faults, SupervisorTransport
+from supervisor.xmlrpc import Faults
 
 from fdr.errors import LakeUnusable
 
@@ -27,6 +28,7 @@ KEEPER = "keeper"
 PROCESS_MARK = "FDR_LAKE_PROCESS"
 ALIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 LOG_BYTES = "10MB"
+ANSWER_WITHIN_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +218,42 @@ class Keeper:
 
     @contextmanager
     def _call(self) -> Iterator[Any]:
-        transport = SupervisorTransport(None, None, f"unix://{self._home.keeper_socket}")
+        transport = _UnixTransport(self._home.keeper_socket)
         try:
             with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as server:
                 yield server.supervisor
+        except TimeoutError as error:
+            raise LakeUnusable(
+                f"the keeper of {self._home.directory} is silent: run 'fdr lake down'"
+            ) from error
         except (OSError, HTTPException) as error:
             raise LakeUnusable(f"{self._home.directory}: the lake is not up: run 'fdr lake up'") from error
         except xmlrpc.client.Fault as error:
             raise LakeUnusable(f"the keeper of the lake's processes refused: {error.faultString}") from error
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket; an answer that does not come in ANSWER_WITHIN_S is a TimeoutError."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> HTTPConnection:
+        return _UnixConnection(self._path)
+
+
+class _UnixConnection(HTTPConnection):
+    """An HTTP connection over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(ANSWER_WITHIN_S)
+        self.sock.connect(str(self._path))
 
 
 @contextmanager

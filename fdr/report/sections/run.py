@@ -17,6 +17,8 @@ HOW_IT_ENDED = {
     "limit": "the run stopped at a limit",
     "cancelled": "what rules had not done yet was cancelled",
     "grace-over": "rules were still open when the grace period was over",
+    "outage": "Rucio was out, and what waited for it is late",
+    "samples-lost": "some samples could not be taken",
     "events-lost": "transfer events were lost, so transfers are counted too low",
 }
 
