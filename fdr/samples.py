@@ -65,8 +65,7 @@ class Sampler:
             await asyncio.sleep(seconds)
 
     async def _take(self, sample: Callable[[], Awaitable[None]]) -> None:
-        taking = asyncio.wait_for(sample(), SAMPLE_WITHIN_S)
-        (result,) = await asyncio.gather(taking, return_exceptions=True)
+        (result,) = await asyncio.gather(_in_time(sample), return_exceptions=True)
         if not isinstance(result, Exception) or isinstance(result, (TimeoutError, JournalFailed)):
             return
         defect = f"{sample.__name__.removeprefix('_sample_')}: {type(result).__name__}: {result}"
@@ -103,6 +102,11 @@ class Sampler:
                 continue
             if usage is not None:
                 self._journal.record(RseUsage(self._clock.now(), rse, usage.used_bytes, usage.files))
+
+
+async def _in_time(sample: Callable[[], Awaitable[None]]) -> None:
+    async with asyncio.timeout(SAMPLE_WITHIN_S):
+        await sample()
 
 
 def own_usage(at: float, requests: int) -> GeneratorUsage:
