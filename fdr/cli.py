@@ -19,7 +19,7 @@ from fdr.errors import ExitCode, FdrError, UsageError
 from fdr.lake.commands import app as lake_app
 from fdr.plan_view import plan_as_json, show_plan
 from fdr.report.make import print_summary, to_html, to_json_text
-from fdr.rundir import find_run_dir
+from fdr.rundir import find_run_dir, writing
 from fdr.scenario import load
 from fdr.units import parse_duration
 
@@ -206,7 +206,8 @@ def report(
     if output is None:
         print(text)
     else:
-        output.write_text(text)
+        with writing(output):
+            output.write_text(text)
 
 
 @app.command(

@@ -30,8 +30,8 @@ from fdr.reach import connect, reach
 from fdr.recorded_run import RecordedRun, recorded_run
 from fdr.rehearsal import Rehearsal
 from fdr.report.make import print_summary
-from fdr.run_report import write_report
-from fdr.rundir import RunDir, make_run_dir, new_run_id
+from fdr.run_report import report_of, write_report
+from fdr.rundir import RunDir, make_run_dir, new_run_id, writing
 from fdr.scenario.load import effective_yaml
 from fdr.services import ServiceSampler
 
@@ -68,8 +68,9 @@ def rehearse(
     run = new_run_id(datetime.now(UTC))
     directory = make_run_dir(run, run_dir)
     with directory.held():
-        directory.scenario.write_text(effective_yaml(path, changes.all_sets))
-        _log_to(directory.log)
+        with writing(directory.path):
+            directory.scenario.write_text(effective_yaml(path, changes.all_sets))
+            _log_to(directory.log)
         was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
         return _conclude(recorded_run(directory), connection, was_interrupted, console)
 
@@ -122,14 +123,16 @@ def _conclude(run: RecordedRun, connection: Connection, was_interrupted: bool, c
 
 def _report(directory: RunDir, was_interrupted: bool, console: Console) -> ExitCode:
     """Write the report of a run, print its summary, and return the exit code."""
-    report = write_report(directory)  # while the run is held: whoever waits for its end finds it
-    print_summary(report, console)
+    report = report_of(directory)
+    print_summary(report, console)  # before the files, for which there may be no room
+    write_report(directory, report)  # while the run is held: whoever waits for its end finds it
     console.print(f"report: {directory.html}")
     return ExitCode.INTERRUPTED if was_interrupted else VERDICT_CODES[report.verdict]
 
 
 def _log_to(path: Path) -> None:
     """Keep what libraries say in a file of bounded size; gfal2 would tell every step of every copy."""
+    logging.raiseExceptions = False  # a log that cannot be written must not fill the terminal instead
     handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
     logging.basicConfig(
         handlers=[handler],

@@ -10,15 +10,23 @@ from fdr.catalog import NewReplica, RseFacts, RuleState, Usage
 from fdr.connection import Connection
 from fdr.errors import LakeError, Unclear
 from fdr.model import Did, Rule
-from fdr.rucio_door import RucioDoor
+from fdr.rucio_door import CALL_TIMEOUT_S, RucioDoor
 
 
 class RucioCatalog:
     """A Catalog (see ``fdr.catalog``) that a Rucio server keeps."""
 
-    def __init__(self, connection: Connection, requests_per_second: float | None = None) -> None:
-        """Take where Rucio is and how many requests a second it may be sent; nothing is sent yet."""
-        self._door = RucioDoor(connection, requests_per_second)
+    def __init__(
+        self,
+        connection: Connection,
+        requests_per_second: float | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        """Take where Rucio is and how many requests a second it may be sent; nothing is sent yet.
+
+        A call ends when the server was silent for ``timeout_s``.
+        """
+        self._door = RucioDoor(connection, requests_per_second, timeout_s)
         self._call = self._door.call
 
     @property

@@ -11,7 +11,7 @@ from fdr.live import show
 from fdr.planned import planned
 from fdr.recorded_run import recorded_run
 from fdr.report.make import Report, make_report, print_summary, to_html, to_json_text
-from fdr.rundir import RunDir
+from fdr.rundir import RunDir, writing
 
 
 def report_of(directory: RunDir) -> Report:
@@ -20,12 +20,11 @@ def report_of(directory: RunDir) -> Report:
     return make_report(directory.journal, planned(scenario), scenario.objectives, scenario.rses)
 
 
-def write_report(directory: RunDir) -> Report:
-    """Write a run's report files and return the report."""
-    report = report_of(directory)
-    directory.json.write_text(to_json_text(report))
-    directory.html.write_text(to_html(report))
-    return report
+def write_report(directory: RunDir, report: Report) -> None:
+    """Write a run's report files; raises UsageError when they cannot be written, as on a full disk."""
+    for path, text in ((directory.json, to_json_text(report)), (directory.html, to_html(report))):
+        with writing(path):
+            path.write_text(text)
 
 
 def summary_text(report: Report) -> str:

@@ -107,6 +107,15 @@ def _locks(file: IO[str]) -> bool:
     return False
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Tell a person what cannot be written and why: raises UsageError where the block meets an OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def runs_root() -> Path:
     """Return where runs are kept: $FDR_RUNS, or ``runs`` in the working directory."""
     return Path(os.environ.get("FDR_RUNS", "runs"))

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from fdr.errors import LakeUnusable, Refused, Unclear
+from fdr.errors import LakeError, LakeUnusable, Refused, Unclear
 from fdr.payload import Payload
 from fdr.storage import gfal_context
 from fdr.storage.gfal import GfalStorage
@@ -255,3 +259,32 @@ def test_the_process_ends_though_a_storage_hangs(sites: tuple[Site, Site]) -> No
         put = [sys.executable, "-c", PUT_TO_SILENCE, *arguments]
         done = subprocess.run(put, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "timeout\n", "")
+
+
+@pytest.mark.lake
+@pytest.mark.parametrize("scheme", ["root", "davs"])
+async def test_a_storage_that_hung_is_used_again(doomed: Site, scheme: str) -> None:
+    """While it hangs every put ends in time and no thread is added; when it goes on, so do puts."""
+    storage = GfalStorage(3, doomed.certificates.ca_dir, "any", timeout_s=4, loopback_only=True)
+    await storage.put(Payload("before", 10), doomed.url(scheme, "before"))
+    doomed.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        puts = [storage.put(Payload(f"{n}", 10), doomed.url(scheme, f"during{n}")) for n in range(12)]
+        ended = await asyncio.gather(*puts, return_exceptions=True)
+        assert time.monotonic() - began < 8
+        assert all(isinstance(error, LakeError) for error in ended)
+        assert {error.reason for error in ended if isinstance(error, LakeError)} <= {"timeout", "busy"}
+        port = doomed.ports.root if scheme == "root" else doomed.ports.http
+        crew = [thread for thread in threading.enumerate() if thread.name.endswith(f":{port}")]
+        assert len(crew) == 3
+    finally:
+        doomed.process.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(60):  # gfal2 must give up what hung: 31 s in a TLS handshake
+        is_back = False
+        while not is_back:
+            with suppress(LakeError):
+                await storage.put(Payload("after", 10), doomed.url(scheme, "after"), overwrite=True)
+                is_back = True
+    await asyncio.gather(*(storage.put(Payload(f"{n}", 10), doomed.url(scheme, f"{n}")) for n in range(12)))
+    await storage.close()

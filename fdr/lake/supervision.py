@@ -239,8 +239,13 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: object) -> HTTPConnection:
-        return _UnixConnection(self._path)
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> HTTPConnection:
+        known = self._connection[1]
+        if known is not None:
+            return known
+        connection = _UnixConnection(self._path)
+        self._connection = host, connection  # what close() of the class closes
+        return connection
 
 
 class _UnixConnection(HTTPConnection):
