@@ -21,6 +21,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 15.0
 # The reasons of RucioDoor that a server, or what stands before it, may have today and not in a minute.
 PASSING = frozenset(
     {
+        "conflict",
         "connection",
         "connection-broken",
         "database",

@@ -128,6 +128,10 @@ class RucioDoor:
 UNSURE = {"database", "service-unavailable", "resource-temporary-unavailable"}
 # Rucio passes on what its database driver said when it knows no better name for it.
 DATABASE_GONE = re.compile(r"OperationalError|InterfaceError|QueuePool|DisconnectionError")
+# Two transactions did the same at once: a call and its repeat, when a server goes on after it hung.
+DATABASE_CONFLICT = re.compile(
+    r"IntegrityError|UniqueViolation|duplicate key|Duplicate entry|ORA-00001|[Dd]eadlock|SerializationFailure"
+)
 UNAUTHENTICATED = {"cannot-authenticate", "missing-client-parameter", "account-not-found"}
 
 
@@ -140,11 +144,13 @@ def _translate(account: str, error: Exception) -> LakeError:
     message = _first_line(error)
     if reason == "rucio" and DATABASE_GONE.search(message):
         reason = "database"
+    elif reason == "rucio" and DATABASE_CONFLICT.search(message):
+        reason = "conflict"
     if isinstance(error, ServerConnectionException):
         return Unclear("server-connection", "Rucio cannot be reached: the connection was refused or broke")
     if reason in UNAUTHENTICATED:
         return Refused("unauthenticated", f"Rucio does not let {account} in: {message}")
-    if reason in UNSURE or reason == "rucio":
+    if reason in UNSURE or reason in {"rucio", "conflict"}:
         return Unclear(reason, f"Rucio: {message}")
     return Refused(reason, f"Rucio refused, as {account}: {message}")
 
