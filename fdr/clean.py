@@ -24,7 +24,7 @@ from fdr.pfn import Locator
 from fdr.reach import Doors, reach
 from fdr.recorded_run import RecordedRun, recorded_run
 from fdr.remains import Places
-from fdr.run_report import write_report
+from fdr.run_report import report_of, write_report
 from fdr.rundir import RunDir
 from fdr.units import parse_duration
 
@@ -96,7 +96,7 @@ def clean_run(recorded: RecordedRun, lake: str | None, wait_s: float, say: Calla
 
     with directory.held():
         cleaned = _run(clean())
-        write_report(directory)
+        write_report(directory, report_of(directory))
     return cleaned
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
 
 from fdr.actions import close, dataset, rule, upload
@@ -18,6 +19,7 @@ LOOKAHEAD_S = 0.2  # intentions are on disk this long before they are due
 BATCH = 500  # intentions in one commit
 IN_FLIGHT = 1000  # uploads begun at an RSE and not put; beyond it they are dropped
 UNREGISTERED = 20_000  # uploads begun and not ended, as many as wait out half an hour without Rucio at 11/s
+DEFERRED = 20_000  # late uploads that wait for room at their RSE; beyond it the schedule waits
 STOP_GRACE_S = 30.0  # what work in flight is given after a stop
 
 
@@ -39,9 +41,10 @@ class Engine:
         in_flight: int = IN_FLIGHT,
         standing: Standing | None = None,
     ) -> None:
-        """Take what to perform with, how many files to put at once and have begun at an RSE, what is done."""
+        """Take what to perform with, how many files to put at once and to begin at an RSE, what is done."""
         self._context = context
         self._slots = UploadSlots(uploads, in_flight, UNREGISTERED)
+        self._deferred: dict[str, deque[tuple[Action, OpenDataset]]] = defaultdict(deque)
         self._ended_one = asyncio.Event()
         self._standing = standing or Standing()
         self._work: set[asyncio.Task[None]] = set()
@@ -64,11 +67,11 @@ class Engine:
             for action in batch:
                 await self._sleep_until(started_at + action.due_s, stop)
                 if action.due_s < late_s:
-                    await self._room(action.rse or "", stop)
+                    await self._room(stop)
                 if stop.wanted:
                     self._drop(action, "stopped")
                 else:
-                    self._start(action, stop)
+                    self._start(action, stop, is_late=action.due_s < late_s)
             if self._defects:
                 stop.because("interrupted", "a defect in fdr")
         self._context.journal.record(Note(self._context.clock.now(), "injected"))
@@ -96,9 +99,9 @@ class Engine:
             state.closed.decide(self._standing.is_ok(action.id))
         self._context.datasets.end_action(action.experiment, action.dataset)
 
-    async def _room(self, rse: str, stop: Stop) -> None:
-        """Wait until another upload to an RSE may begin, or the run should end."""
-        while not self._slots.has_room(rse) and not stop.wanted:
+    async def _room(self, stop: Stop) -> None:
+        """Wait until another late upload may wait for its turn, or the run should end."""
+        while sum(map(len, self._deferred.values())) >= DEFERRED and not stop.wanted:
             self._ended_one.clear()
             await self._first_of(self._ended_one.wait(), stop)
 
@@ -126,6 +129,7 @@ class Engine:
         while self._work and not stop.wanted:
             await asyncio.wait({*self._work, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
+        self._drop_deferred()
         if not self._work:
             return
         await asyncio.wait(self._work, timeout=STOP_GRACE_S)
@@ -153,21 +157,40 @@ class Engine:
         is_upload = action.kind is Kind.UPLOAD
         return self._context.file(action) if is_upload else self._context.dataset(action)
 
-    def _start(self, action: Action, stop: Stop) -> None:
+    def _start(self, action: Action, stop: Stop, *, is_late: bool) -> None:
         state = self._begin(action)
-        if action.kind is Kind.UPLOAD:
-            rse = action.rse or ""
-            if not self._slots.has_room(rse):
-                self._drop(action, "in-flight-bound")
-                return
-            if refusal := self._budget.refusal(action.size_bytes):
-                self._drop(action, "limit")
-                stop.because("limit", refusal)
-                return
-            state.begin_upload()
-            self._spawn(self._upload(action, state, self._slots.take(rse)))
-        else:
+        if action.kind is not Kind.UPLOAD:
             self._spawn(self._perform(action, state))
+            return
+        has_room = self._slots.has_room(action.rse or "")
+        if not has_room and not is_late:
+            self._drop(action, "in-flight-bound")
+            return
+        if refusal := self._budget.refusal(action.size_bytes):
+            self._drop(action, "limit")
+            stop.because("limit", refusal)
+            return
+        state.begin_upload()
+        if has_room:
+            self._begin_upload(action, state, stop)
+        else:
+            self._deferred[action.rse or ""].append((action, state))
+
+    def _begin_upload(self, action: Action, state: OpenDataset, stop: Stop) -> None:
+        self._spawn(self._upload(action, state, self._slots.take(action.rse or ""), stop))
+
+    def _begin_deferred(self, stop: Stop) -> None:
+        """Begin late uploads where there is room by now."""
+        for rse, waiting in self._deferred.items():
+            while waiting and not stop.wanted and self._slots.has_room(rse):
+                self._begin_upload(*waiting.popleft(), stop)
+
+    def _drop_deferred(self) -> None:
+        for waiting in self._deferred.values():
+            for action, state in waiting:
+                self._drop(action, "stopped")
+                state.end_upload()
+            waiting.clear()
 
     def _begin(self, action: Action) -> OpenDataset:
         rules = self._context.scenario.experiments[action.experiment].rules
@@ -188,7 +211,7 @@ class Engine:
         if not task.cancelled() and (defect := task.exception()) is not None:
             self._defects.append(defect)
 
-    async def _upload(self, action: Action, state: OpenDataset, slot: Slot) -> None:
+    async def _upload(self, action: Action, state: OpenDataset, slot: Slot, stop: Stop) -> None:
         file = self._context.file(action)
         standing = self._standing
         try:
@@ -197,13 +220,13 @@ class Engine:
             else:
                 again = standing.is_intended(action.id)
                 adler32 = await slot.put(upload.put(self._context, action, file, overwrite=again))
-                self._ended_one.set()
             if adler32 is not None:
                 await upload.register(self._context, action, state, file, adler32)
         finally:
             slot.free()
-            self._ended_one.set()
             state.end_upload()
+            self._begin_deferred(stop)
+            self._ended_one.set()
 
     async def _perform(self, action: Action, state: OpenDataset) -> None:
         await PERFORM[action.kind](self._context, action, state)

@@ -92,13 +92,13 @@ class Rehearsal:
         with read_journal(self.run_dir.journal) as reader:
             started_at = reader.started.started_at
             catalog = self._patient_catalog(journal, stop)
-            context = self._context(journal, locators, started_at, catalog)
+            context = self._context(journal, catalog, locators, started_at)
             standing = self.earlier.standing if self.earlier else Standing()
             if self.earlier is not None:
                 await settle(context, standing, reader, self.doors.inventory)
             sampler = self._sampler(journal)
             injected = asyncio.Event()
-            watch = self._watch(journal, reader, catalog)
+            watch = self._watch(journal, catalog, reader)
             engine = Engine(context, UPLOADS_AT_ONCE, standing=standing)
             async with asyncio.TaskGroup() as group:
                 sampling = group.create_task(sampler.run())
@@ -125,7 +125,7 @@ class Rehearsal:
         return PatientCatalog(catalog, Outages(catalog.log_in, journal.record, self.clock, stop))
 
     def _context(
-        self, journal: Journal, locators: dict[str, Locator], started_at: float, catalog: Catalog
+        self, journal: Journal, catalog: Catalog, locators: dict[str, Locator], started_at: float
     ) -> Context:
         accounts = {experiment.account for experiment in self.scenario.experiments.values()}
         return Context(
@@ -146,7 +146,7 @@ class Rehearsal:
         used_before = self.earlier.usage if self.earlier else None
         return Sampler(journal, self.clock, self.doors.catalog, account, rses, self.services, used_before)
 
-    def _watch(self, journal: Journal, reader: JournalReader, catalog: Catalog) -> Watch:
+    def _watch(self, journal: Journal, catalog: Catalog, reader: JournalReader) -> Watch:
         grace_s = RESUMED_EVENTS_GRACE_S if self.earlier else EVENTS_GRACE_S
         return Watch(self.run, self.scenario, catalog, journal, reader, self.clock, grace_s)
 

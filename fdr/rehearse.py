@@ -125,7 +125,7 @@ def _report(directory: RunDir, was_interrupted: bool, console: Console) -> ExitC
     """Write the report of a run, print its summary, and return the exit code."""
     report = report_of(directory)
     print_summary(report, console)  # before the files, for which there may be no room
-    write_report(directory, report)  # while the run is held: whoever waits for its end finds it
+    write_report(directory, report)  # while the run is held: whoever waits for its end finds them
     console.print(f"report: {directory.html}")
     return ExitCode.INTERRUPTED if was_interrupted else VERDICT_CODES[report.verdict]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Coroutine
+from inspect import CORO_CREATED, getcoroutinestate
 from typing import Any, TypeVar
 
 from asyncio_pool import AioPool
@@ -39,7 +40,11 @@ class UploadSlots:
     async def _run(self, rse: str, work: Coroutine[Any, Any, T]) -> T:
         if rse not in self._pools:
             self._pools[rse] = AioPool(size=self._at_once)
-        result: T = await self._pools[rse].exec(work)
+        try:
+            result: T = await self._pools[rse].exec(work)
+        finally:
+            if getcoroutinestate(work) == CORO_CREATED:  # cancelled before its turn came
+                work.close()
         return result
 
     def _leave(self, rse: str) -> None:
