@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,6 +101,16 @@ def test_a_rule_goes_with_its_dataset() -> None:
         [outcome(1, "create", OK, begun_at=0.0), outcome(2, "rule", OK, "id", begun_at=5.0)],
     )
     assert record.rules()[0].may_go_at == 10.0
+
+
+@pytest.mark.parametrize(("ending", "goes_at"), [(OK, 50.0), (UNKNOWN, 50.0), (FAILED, 86_400.0)])
+def test_a_rule_may_be_gone_once_it_was_cancelled(ending: Ending, goes_at: float) -> None:
+    """Unless cancelling it certainly failed."""
+    record = Record(EXPERIMENTS)
+    intentions = [intention(1, Kind.DATASET), intention(2, Kind.RULE, CTA.rules[0].to)]
+    made = [outcome(1, "create", OK), outcome(2, "rule", OK, "id")]
+    record.take(intentions, [*made, outcome(2, "cancel", ending, "id", begun_at=50.0)])
+    assert record.rules()[0].may_go_at == goes_at
 
 
 def test_all_of_a_run_may_be_gone_once_its_removal_began() -> None:

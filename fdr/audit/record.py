@@ -80,6 +80,7 @@ class Record:
         self._pages: dict[int, _Page] = {}
         self._intentions: dict[int, Intention] = {}
         self._outcomes: dict[int, Outcome] = {}
+        self._cancelled: dict[int, float] = {}
 
     def take(self, intentions: Iterable[Intention], outcomes: Iterable[Outcome]) -> None:
         """Take the intentions that are not uploads, and all outcomes."""
@@ -90,6 +91,8 @@ class Record:
                 self._end_upload(outcome)
             elif outcome.step in {"create", "rule"}:
                 self._outcomes[outcome.action] = outcome
+            elif outcome.step == "cancel" and outcome.ending is not Ending.FAILED:
+                self._cancelled[outcome.action] = outcome.begun_at
 
     def upload(self, intention: Intention) -> Upload:
         """Return how the file of an intention stands."""
@@ -108,7 +111,7 @@ class Record:
         """Return the datasets by experiment and number.
 
         Rucio may let go of a dataset, its rules and its files when the dataset's lifetime is over, of
-        replicas when the lifetime of the first rule is, and of everything once the run is being removed.
+        replicas when that of the first rule is, or it was cancelled, of all once the run is being removed.
         """
         goes: dict[tuple[str, int], float] = {}
         for intention in self._intentions.values():
@@ -125,7 +128,7 @@ class Record:
         }
 
     def rules(self) -> list[RecordedRule]:
-        """Return the rules; each may go when its own lifetime or that of its dataset is over."""
+        """Return the rules; each may go when it was cancelled, or its or its dataset's lifetime is over."""
         rules = [intention for intention in self._intentions.values() if intention.kind is Kind.RULE]
         datasets = {
             (intention.experiment, intention.dataset): self._goes_at(intention)
@@ -168,7 +171,8 @@ class Record:
         if intention.kind is Kind.DATASET:
             return min(self._removed_at, outcome.begun_at + experiment.dataset_lifetime_s)
         lifetimes = [rule.lifetime_s for rule in experiment.rules if rule.to == intention.rse]
-        return min(self._removed_at, outcome.begun_at + min(lifetimes, default=math.inf))
+        over = outcome.begun_at + min(lifetimes, default=math.inf)
+        return min(self._removed_at, over, self._cancelled.get(intention.action, math.inf))
 
 
 def _standing(put: int, register: int) -> Standing:

@@ -100,7 +100,7 @@ def _remarks(audit: Audit) -> list[str]:
     expired = {"files": fates[Fate.EXPIRED], "datasets": audit.expired_datasets, "rules": audit.expired_rules}
     if any(expired.values()):
         told = ", ".join(f"{count} {words}" for words, count in expired.items() if count)
-        remarks.append(f"gone after a lifetime was over, or the run removed: {told}")
+        remarks.append(f"rightly gone, expired or cancelled or removed: {told}")
     if fates[Fate.ELSEWHERE]:
         remarks.append(f"{fates[Fate.ELSEWHERE]} files are no longer where they were put, but at another RSE")
     for rse, count in sorted(audit.unseen.items()):
