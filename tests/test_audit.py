@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from rich.console import Console
 
 from fdr.audit.auditor import Auditor
-from fdr.audit.command import exit_code
+from fdr.audit.command import audit_run, exit_code
 from fdr.audit.compare import Bytes
 from fdr.audit.finding import KEPT, Audit, Fate, Finding, Sort
 from fdr.audit.look import AT_ONCE, GIVEN_UP_AFTER, Lookout
-from fdr.audit.tell import to_json, to_json_text
+from fdr.audit.tell import SHOWN, show, to_json, to_json_text
 from fdr.catalog import NewReplica
-from fdr.errors import ExitCode, Refused, Unclear
+from fdr.errors import ExitCode, Refused, Unclear, UsageError
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
 from fdr.model import CLEANING, Did, Note, Rule, When
+from fdr.rundir import RunDir
 from fdr.storage.base import Stat
 from tests.fakes.inventory import FakeInventory
 from tests.fakes.storage import FakeStorage
-from tests.lake.smoke import smoke
+from tests.lake.smoke import SMOKE, smoke
 from tests.test_engine import FILES, RUN, Stage
 
 COPIES = 132 + 192  # where the files were put, and where the rules of the smoke scenario take them
@@ -285,6 +288,39 @@ async def test_uploads_that_failed_or_were_never_settled_are_told_as_what_they_a
     assert audit.counts == {Sort.DARK: 40 + 32}
     assert audit.fates == {Fate.UNKNOWN_ON_STORAGE: 32}
     assert audit.unknown == 32
+
+
+async def test_a_run_that_is_alive_is_not_audited(run: Audited) -> None:
+    """Its record still grows, and one process at a time writes it."""
+    directory = RunDir(run.stage.path.parent)
+    directory.scenario.write_text(SMOKE.read_text())
+    with directory.held(), pytest.raises(UsageError, match="alive"):
+        audit_run(directory, None, Console())
+
+
+def test_what_is_told_fits_a_terminal_and_leaves_nothing_out() -> None:
+    """Findings in a table, remarks, and the summary last."""
+    audit = Audit("run", 0.0, files=10, copies=20)
+    audit.add(
+        *(Finding(Sort.LOST, "file", f"a:{number}", "X", "there", "gone") for number in range(SHOWN + 7))
+    )
+    audit.fates[Fate.UNKNOWN_NOWHERE] = 3
+    audit.fates[Fate.ELSEWHERE] = 2
+    audit.expired_rules = 4
+    audit.unseen["Y"], audit.why["Y"] = 5, "no answer"
+    out = StringIO()
+    show(audit, Console(file=out, width=80))
+    text = " ".join(out.getvalue().split())
+    for said in (
+        "and 7 more",
+        "3 files of which the journal does not say how they ended: 3 are nowhere",
+        "2 files are no longer where they were put",
+        "4 rules",
+        "5 copies at Y could not be looked at: no answer",
+    ):
+        assert said in text
+    assert text.endswith("27 lost, 0 dark, 0 wrong, 0 unrecorded; NOT everything could be looked at")
+    assert max(map(len, out.getvalue().splitlines())) <= 80
 
 
 def test_a_great_many_findings_are_counted_and_the_first_named() -> None:

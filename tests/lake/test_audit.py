@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -24,8 +23,12 @@ from fdr.lake.storages import start, storage_root
 from fdr.lake.supervision import Keeper
 from fdr.lake.xrootd import storage_directory
 from fdr.model import Audited, Did, Ending, Intention, Kind, Outcome
+from fdr.payload import Payload
 from fdr.pfn import Locator
+from fdr.reach import reach
 from fdr.rucio_catalog import RucioCatalog
+from fdr.rucio_inventory import RucioInventory
+from tests.lake.foreign import foreign_cfg
 from tests.lake.smoke_run import FinishedRun, run_smoke
 from tests.lake.smoke_run import fdr as run_fdr
 
@@ -33,7 +36,7 @@ pytestmark = pytest.mark.lake
 
 FILES, COPIES = 132, 132 + 192
 FOUND = {"lost": 2, "dark": 1, "wrong": 2, "unrecorded": 2}
-PIC, DESY, SARA = "PIC-DCACHE", "DESY-DCACHE", "SARA-DCACHE"
+PIC = "PIC-DCACHE"  # where CTA's files are put
 
 
 @pytest.fixture(scope="module")
@@ -84,30 +87,43 @@ def test_a_run_with_an_objective_on_it_is_audited_at_its_end(lake: LakeHome, run
 def test_a_storage_that_is_down_leaves_it_open(lake: LakeHome, run: FinishedRun) -> None:
     """Nobody can say that nothing is lost there; the audit says where it could not look, and why."""
     keeper = Keeper(lake)
-    keeper.end([f"xrootd-{SARA}"])
+    keeper.end([f"xrootd-{PIC}"])
     try:
         code, told = audit(lake, run)
     finally:
         start(lake, current_settings(lake), print)
     assert code == ExitCode.INCONCLUSIVE
     (unseen,) = told["unseen"]
-    assert unseen["rse"] == SARA
+    assert unseen["rse"] == PIC
     assert unseen["copies"] >= 60
     assert (told["findings"], told["complete"]) == ([], False)
+
+
+def test_a_lake_that_does_not_answer_is_not_a_clean_one(
+    lake: LakeHome, run: FinishedRun, tmp_path: Path
+) -> None:
+    """Exit code 5, in a sentence, and nothing is added to the record."""
+    nowhere = {"rucio_host": "http://127.0.0.1:9", "auth_host": "http://127.0.0.1:9"}
+    cfg = foreign_cfg(lake, tmp_path / "rucio.cfg", **nowhere)
+    before = run.directory.journal.read_bytes()
+    done = run_fdr(lake, tmp_path, "audit", run.directory.path, "--lake", cfg)
+    assert done.returncode == ExitCode.LAKE_UNUSABLE, done.stdout
+    assert "cannot be audited" in done.stdout
+    assert run.directory.journal.read_bytes() == before
 
 
 def test_every_sort_of_damage_is_named(lake: LakeHome, run: FinishedRun, catalog: RucioCatalog) -> None:
     """Bytes deleted, cut and changed on the disks, a file never registered, and strangers: exit code 3."""
     files = uploads(run)
-    deleted, cut, changed, moved = (
-        on_disk(lake, rse, file.did) for rse, file in zip((PIC, DESY, SARA, DESY), files, strict=False)
-    )
-    before = {path: path.read_bytes() for path in (deleted, cut, changed, moved)}
+    places = [(file, file.rse) for file in files[:3]]
+    places.append((files[3], asyncio.run(_copied_to(catalog, files[3]))))
+    deleted, cut, changed, copy = (on_disk(lake, rse, file.did) for file, rse in places)
+    before = {path: path.read_bytes() for path in (deleted, cut, changed, copy)}
     deleted.unlink()
-    moved.unlink()
+    copy.unlink()
     cut.write_bytes(before[cut][:-1])
     changed.write_bytes(bytes(byte ^ 1 for byte in before[changed]))
-    dark = asyncio.run(_never_registered(lake, run, catalog, files[-1]))
+    dark = asyncio.run(_never_registered(lake, run, files[-1]))
     dataset, stranger, extra = asyncio.run(_attached(run, catalog, files[0]))
     try:
         code, told = audit(lake, run)
@@ -118,9 +134,9 @@ def test_every_sort_of_damage_is_named(lake: LakeHome, run: FinishedRun, catalog
     named = {(finding["sort"], finding["name"], finding["where"]) for finding in told["findings"]}
     assert named == {
         ("lost", str(files[0].did), PIC),
-        ("lost", str(files[3].did), DESY),
-        ("wrong", str(files[1].did), DESY),
-        ("wrong", str(files[2].did), SARA),
+        ("lost", str(files[3].did), places[3][1]),
+        ("wrong", str(files[1].did), PIC),
+        ("wrong", str(files[2].did), PIC),
         ("dark", str(dark), PIC),
         ("unrecorded", str(stranger), str(dataset)),
         ("unrecorded", str(extra), "Rucio"),
@@ -132,20 +148,25 @@ def test_every_sort_of_damage_is_named(lake: LakeHome, run: FinishedRun, catalog
     assert report["audit"]["dark"] == 1
 
 
-async def _never_registered(lake: LakeHome, run: FinishedRun, catalog: RucioCatalog, like: Intention) -> Did:
+async def _copied_to(catalog: RucioCatalog, file: Intention) -> str:
+    """Return an RSE to which a rule took a file."""
+    records = await RucioInventory(catalog.door).files("cta", [file.did])
+    return min(records[file.did].rses - {file.rse})
+
+
+async def _never_registered(lake: LakeHome, run: FinishedRun, like: Intention) -> Did:
     """Put a file, as the run would, whose registration Rucio refused; return its DID."""
-    facts = await catalog.rse("cta", PIC)
-    assert facts is not None
     did = Did(like.did.scope, f"{like.did.name}.dark")
-    path = urlsplit(Locator(facts).url(did)).path.removeprefix("//rucio/")
-    file = storage_directory(PIC, storage_root(lake)) / path
-    file.parent.mkdir(parents=True)
-    file.write_bytes(b"nobody knows")
+    payload = Payload("dark", 100)
+    async with reach(read_connection(lake.client_cfg)) as doors:
+        facts = await doors.catalog.rse("cta", PIC)
+        assert facts is not None
+        await doors.storage.put(payload, Locator(facts).url(did))
     now = time.time()
     action = like.action + 10_000
     journal = Journal.reopen(run.directory.journal)
     await journal.intend([replace(like, action=action, did=did)])
-    journal.record(Outcome(action, "put", now, now, Ending.OK, detail="1f8604d0"))
+    journal.record(Outcome(action, "put", now, now, Ending.OK, detail=payload.adler32()))
     journal.record(Outcome(action, "register", now, now, Ending.FAILED, "access-denied"))
     await journal.close()
     return did
