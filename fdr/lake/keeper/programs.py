@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import time
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -41,6 +42,8 @@ BROKER_HOST_HEADER = "fdr-lake"
 # minutes, its judge and undertaker one to forty: on a production lake nobody notices, in a rehearsal of a
 # minute everybody does.
 TRY_AGAIN_S = 2
+# What a submitter was submitting when it died is taken for lost after so long; in Rucio, after two hours.
+SUBMISSION_LOST_S = 30
 DATABASE_EVERY_S = 0.5
 
 
@@ -49,11 +52,14 @@ def load() -> None:
     common: Any = importlib.import_module("rucio.daemons.common")
     common.db_workqueue = _without_partition_wait(common.db_workqueue)
     requests: Any = importlib.import_module("rucio.core.request")
-    requests.get_and_mark_next = partial(requests.get_and_mark_next, processed_at_delay=TRY_AGAIN_S)
+    for name in ("get_and_mark_next", "list_and_mark_transfer_requests_and_source_replicas"):
+        setattr(requests, name, partial(getattr(requests, name), processed_at_delay=TRY_AGAIN_S))
     for module, _ in DAEMONS.values():
         daemon: Any = importlib.import_module(f"rucio.daemons.{module}")
         if hasattr(daemon, "randint"):  # draws such a pause, and nothing else
             daemon.randint = lambda _least, _most: TRY_AGAIN_S
+    finisher: Any = importlib.import_module("rucio.daemons.conveyor.finisher")
+    finisher.FAILED_DURING_SUBMISSION_DELAY = timedelta(seconds=SUBMISSION_LOST_S)
     for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
         importlib.import_module(module)
     _forget_database_connections()
