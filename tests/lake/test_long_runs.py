@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sqlite3
@@ -78,13 +79,17 @@ class Going:
         return self.process.returncode
 
 
+def sets() -> list[str]:
+    """Return the options that make the smoke scenario the one of these tests."""
+    changes = {f"{name}.rules": rules for name, rules in RULES.items()} | {"CTA.inject.files": CTA_FILES}
+    return [f"--set=experiments.{path}={value}" for path, value in changes.items()]
+
+
 @contextmanager
 def going(lake: LakeHome, runs: Path, *options: str | Path) -> Iterator[Going]:
     """Begin a smoke run, and end it with the block whatever became of it."""
     directory = RunDir(runs / "run")
-    changes = {f"{name}.rules": rules for name, rules in RULES.items()} | {"CTA.inject.files": CTA_FILES}
-    sets = [f"--set=experiments.{path}={value}" for path, value in changes.items()]
-    command = [str(FDR), "run", str(SMOKE), "--run-dir", str(directory.path), *sets, *map(str, options)]
+    command = [str(FDR), "run", str(SMOKE), "--run-dir", str(directory.path), *sets(), *map(str, options)]
     # with fdr's own time-outs for storages, not the short ones of other tests
     env = {key: value for key, value in environment(lake, runs).items() if not key.startswith("XRD_")}
     with subprocess.Popen(
@@ -256,14 +261,20 @@ def test_a_storage_that_hangs_delays_only_its_own_files(minute: BadMinute) -> No
 
 
 FILL = """
-mount -t tmpfs -o size=400k tmpfs "$1"
-"$2" run "$3" --run-dir "$1/run" --scale 10
+disk=$1 kept=$2 storages=$3 fdr=$4
+shift 4
+mount -t tmpfs -o size=200k tmpfs "$disk"
+"$fdr" run --run-dir "$disk/run" "$@"
 echo "exit code $?"
-cp -r "$1/run" "$4"
-"$2" report "$1/run"
+cp -r "$disk/run" "$kept"
+find "$storages" -name "*.fits" >"$kept/stored"
+"$fdr" report "$disk/run"
 echo "exit code $?"
-"$2" report "$1/run" --format html -o "$1/report.html"
+"$fdr" report "$disk/run" --format html -o "$disk/report.html"
 echo "exit code $?"
+mount -o remount,size=20M "$disk"
+"$fdr" resume "$disk/run" >/dev/null
+cp "$disk/run/report.json" "$kept"
 """
 
 
@@ -271,11 +282,11 @@ echo "exit code $?"
 def test_a_full_disk_under_the_journal_stops_the_run_with_its_record_whole(
     lake: LakeHome, tmp_path: Path
 ) -> None:
-    """One sentence says so, exit code 4; of every file stored there is an intention; it is reported."""
-    small, kept = tmp_path / "small", tmp_path / "kept"
+    """One sentence, exit code 4, an intention for every stored file; with room again it goes on."""
+    where = small, kept, _ = tmp_path / "small", tmp_path / "kept", storage_root(lake)
     small.mkdir()
     done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", FILL, "sh", str(small), str(FDR), str(SMOKE), str(kept)],
+        ["unshare", "-m", "sh", "-c", FILL, "sh", *map(str, where), str(FDR), str(SMOKE), *sets()],
         env=environment(lake, tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -293,6 +304,9 @@ def test_a_full_disk_under_the_journal_stops_the_run_with_its_record_whole(
         "exit code 2",
     ]
     assert "the run did not end" in said
+    report = json.loads((kept / "report.json").read_text())
+    counts = [experiment["files"] for experiment in report["experiments"].values()]
+    assert sum(count["ok"] for count in counts) == FILES
     assert "report.html: cannot be written: No space left on device" in said
     journal = sqlite3.connect(kept / "journal.sqlite")
     try:
@@ -304,6 +318,7 @@ def test_a_full_disk_under_the_journal_stops_the_run_with_its_record_whole(
         events = list(reader.events())
     intended = {event.action for event in events if isinstance(event, Intention)}
     assert {event.action for event in events if isinstance(event, Outcome)} <= intended
-    stored = {path.name for path in storage_root(lake).glob(f"*/data/rucio/*/*/*/{run}/**/*.fits")}
+    stored = [path for path in (kept / "stored").read_text().splitlines() if f"/{run}/" in path]
+    names = {event.did.name for event in events if isinstance(event, Intention)}
     assert stored
-    assert stored <= {event.did.name.rpartition("/")[2] for event in events if isinstance(event, Intention)}
+    assert {f"{run}/{path.partition(f'/{run}/')[2]}" for path in stored} <= names
