@@ -28,6 +28,7 @@ from tests.lake.begun_run import BegunRun, begun_run
 from tests.lake.disturb import kill, kill_server_worker, refusing, stopped
 from tests.lake.foreign import foreign_cfg
 from tests.lake.recount import count_again
+from tests.lake.second_server import SecondServer, cfg_for
 from tests.lake.smoke_run import FinishedRun, fdr
 
 pytestmark = pytest.mark.lake
@@ -35,6 +36,8 @@ FAULTS = Path(__file__).with_name("faults.yaml")
 FILES, RULES = 40, 4
 ALL_OK = Counter(ok=FILES)
 STEP_S = 3600
+OUT_S = 60
+SIGNALS = ("SIGKILL", "SIGINT", "SIGTERM")
 UNDER_WAY = 8  # puts that may run at one moment, of six a second
 FAKETIME = next(Path("/usr").glob("lib*/**/faketime/libfaketimeMT.so.1"), None)
 
@@ -239,27 +242,31 @@ def test_a_storage_that_refuses_files_costs_only_those(lake: LakeHome, rough: Ro
 # --- the database ---------------------------------------------------------------------------------
 
 
-def test_a_database_that_is_away_is_waited_for_by_daemons(lake: LakeHome, tmp_path: Path) -> None:
-    """Fifteen seconds without PostgreSQL: each daemon is restarted once, the run waits, and all is done."""
+def test_a_database_that_is_away_costs_lateness_only(lake: LakeHome, tmp_path: Path) -> None:
+    """Fifteen seconds without PostgreSQL: calls to Rucio wait, and daemons, of which none is given up."""
     with begun_run(lake, tmp_path, scenario=FAULTS) as going:
         going.wait_until(lambda: going.puts() >= 10)
         with stopped(lake, "postgres"):
             time.sleep(15)
         run = going.finish()
+    assert run.code == 0, run.output
     assert count_again(lake, run.directory, run.report) == ALL_OK
-    assert "outage" in {note["kind"] for note in run.report["run"]["notes"]}
+    assert "Rucio was out" in run.report["run"]["status"]
+    assert "database" in run.report["run"]["status"]
+    assert failures(run.report) == {}
     assert set(restarts(run.report).values()) == {1}
     assert is_clean(run)
 
 
-# --- the run itself, and its ears -----------------------------------------------------------------
+# --- the run itself, its Rucio and its ears -------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class CutRuns:
     """Runs that went on at the same time, by the signal that ended each.
 
-    The one called ``deaf`` got none, and came to its end without its broker.
+    Two got none: the one called ``deaf`` came to its end without its broker, and the one called ``alone`` was
+    without its Rucio server for a minute.
     """
 
     ended: dict[str, FinishedRun]
@@ -268,26 +275,49 @@ class CutRuns:
 
 @pytest.fixture(scope="module")
 def cut(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> CutRuns:
-    """Four runs at once; the broker stops when all have begun."""
+    """Five runs at once; the broker, and the Rucio server of one, stop when all have begun."""
     runs = tmp_path_factory.mktemp("cut")
-    cfg = str(foreign_cfg(lake, runs / "rucio.cfg"))
+    cfg = foreign_cfg(lake, runs / "rucio.cfg")
+    server = SecondServer(lake)
     with ExitStack() as leaving:
+        leaving.callback(server.kill)
+        server.start()
 
-        def begin(name: str, *options: str) -> BegunRun:
-            run = begun_run(lake, runs, "--lake", cfg, *options, name=name, scenario=FAULTS)
+        def begin(name: str, cfg: Path, *options: str) -> BegunRun:
+            run = begun_run(lake, runs, "--lake", str(cfg), *options, name=name, scenario=FAULTS)
             return leaving.enter_context(run)
 
-        begun = {name: begin(name) for name in ("SIGKILL", "SIGINT", "SIGTERM")}
-        begun["deaf"] = begin("deaf", "--speed", "2")  # it waits half a minute for events at its end
+        begun = {name: begin(name, cfg) for name in SIGNALS}
+        begun["alone"] = begin("alone", cfg_for(lake, f"http://127.0.0.1:{server.port}", runs / "alone.cfg"))
+        begun["deaf"] = begin("deaf", cfg, "--speed", "2")  # it waits half a minute for events at its end
         for run in begun.values():
             run.wait_until(lambda run=run: run.puts() >= 1)
-        leaving.enter_context(stopped(lake, "broker"))
-        for name in ("SIGKILL", "SIGINT", "SIGTERM"):
-            begun[name].wait_until(lambda name=name: begun[name].puts() >= 15)
-            begun[name].process.send_signal(getattr(signal, name))
-        ended = {name: run.finish() for name, run in begun.items()}
-        told = fdr(lake, runs, "report", ended["SIGKILL"].directory.path, "--json")
-        return CutRuns(ended, json.loads(told.stdout))
+        server.kill()
+        back_at = time.monotonic() + OUT_S
+        with stopped(lake, "broker"):
+            for name in SIGNALS:
+                begun[name].wait_until(lambda name=name: begun[name].puts() >= 15)
+                begun[name].process.send_signal(getattr(signal, name))
+            ended = {name: begun[name].finish() for name in (*SIGNALS, "deaf")}
+            told = fdr(lake, runs, "report", ended["SIGKILL"].directory.path, "--json")
+        time.sleep(max(0.0, back_at - time.monotonic()))
+        server.start()
+        ended["alone"] = begun["alone"].finish()
+    return CutRuns(ended, json.loads(told.stdout))
+
+
+def test_a_minute_without_rucio_costs_lateness_only(lake: LakeHome, cut: CutRuns) -> None:
+    """Files are put when they are due, and wait to be registered; the report says since when and how long."""
+    run = cut.ended["alone"]
+    assert run.code == 4, run.output  # as its broker was away too
+    assert count_again(lake, run.directory, run.report) == ALL_OK
+    assert rules_ok(run.report) == RULES
+    assert failures(run.report) == {}
+    assert "Rucio was out" in run.report["run"]["status"]
+    phases = {phase["phase"]: phase["max"] for phase in run.report["phases"]}
+    assert phases["upload.lateness"] < OUT_S / 2
+    assert phases["upload.register"] > OUT_S / 2
+    assert is_clean(run)
 
 
 def test_events_that_were_missed_are_told_and_rules_still_tell(lake: LakeHome, cut: CutRuns) -> None:

@@ -30,6 +30,7 @@ from fdr.patient_catalog import PatientCatalog
 from fdr.rucio_catalog import RucioCatalog
 from fdr.rundir import RunDir
 from fdr.stop import Stop
+from tests.lake.recount import count_again, report_of
 from tests.lake.second_server import Relay, SecondServer, cfg_for
 from tests.lake.smoke import SMOKE
 from tests.lake.smoke_run import FDR, environment
@@ -101,10 +102,11 @@ def going(lake: LakeHome, runs: Path, *options: str | Path) -> Iterator[Going]:
             process.kill()
 
 
-def assert_all_is_done(run: Going) -> None:
-    """Nothing failed, nothing is unknown, nothing was left out."""
+def assert_all_is_done(lake: LakeHome, run: Going) -> None:
+    """Nothing failed, nothing is unknown, nothing was left out, by the journal and by an independent count."""
     for step, count in STEPS.items():
         assert run.endings(step) == {(Ending.OK, ""): count}, f"{step}: {run.output}"
+    assert count_again(lake, run.directory, report_of(run.directory)) == {"ok": FILES}
 
 
 @pytest.fixture
@@ -124,7 +126,7 @@ def test_a_restart_of_rucio_costs_lateness_only(lake: LakeHome, server: SecondSe
         run.wait_for(60, "put")  # uploads go on meanwhile
         server.start()
         run.finish()
-        assert_all_is_done(run)
+        assert_all_is_done(lake, run)
         assert len(run.notes("outage")) == 1
         assert "Rucio was out" in " ".join(run.output.split())
         assert "server-connection" in run.notes("outage")[0]
@@ -227,9 +229,9 @@ def standing_still(lake: LakeHome, service: str) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_bad_minute_costs_lateness_only(minute: BadMinute) -> None:
+def test_a_bad_minute_costs_lateness_only(lake: LakeHome, minute: BadMinute) -> None:
     """Every dataset, file, closing and rule is there in the end, once."""
-    assert_all_is_done(minute.run)
+    assert_all_is_done(lake, minute.run)
 
 
 def test_tokens_of_a_minute_are_renewed_before_they_expire(minute: BadMinute) -> None:
