@@ -103,7 +103,7 @@ def going(lake: LakeHome, runs: Path, *options: str | Path) -> Iterator[Going]:
 
 
 def assert_all_is_done(lake: LakeHome, run: Going) -> None:
-    """Nothing failed, nothing is unknown, nothing was left out, by the journal and by an independent count."""
+    """Nothing failed, is unknown or was left out, by the journal and by an independent count."""
     for step, count in STEPS.items():
         assert run.endings(step) == {(Ending.OK, ""): count}, f"{step}: {run.output}"
     assert count_again(lake, run.directory, report_of(run.directory)) == {"ok": FILES}
@@ -129,7 +129,7 @@ def test_a_restart_of_rucio_costs_lateness_only(lake: LakeHome, server: SecondSe
         assert_all_is_done(lake, run)
         assert len(run.notes("outage")) == 1
         assert "Rucio was out" in " ".join(run.output.split())
-        assert "server-connection" in run.notes("outage")[0]
+        assert "connection" in run.notes("outage")[0]  # broken or refused, whichever call met it first
 
 
 async def test_a_rucio_that_hangs_is_asked_again(
@@ -248,7 +248,7 @@ def test_a_rucio_that_answers_503_or_is_not_heard_is_left_in_peace(minute: BadMi
     assert 0 < minute.unheard < 60
     notes = minute.run.notes("outage")
     assert any("service-unavailable" in note for note in notes)
-    assert any("server-connection" in note for note in notes)
+    assert any("connection" in note for note in notes)
     assert "Rucio was out" in " ".join(minute.run.output.split())
 
 
