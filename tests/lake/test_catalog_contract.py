@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import pytest
 
 from fdr.catalog import Catalog, NewReplica
 from fdr.connection import Connection, read_connection
-from fdr.errors import Refused
+from fdr.errors import Refused, Unclear
 from fdr.inventory import FileRecord, Inventory
 from fdr.model import Did, Rule, When
 from fdr.pfn import Locator
@@ -22,6 +23,8 @@ from tests.lake.smoke import smoke
 
 ACCOUNT, SCOPE, RSE = "cta", "cta_fdr", "PIC-DCACHE"
 LIFETIME_S = 3600
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -156,12 +159,24 @@ async def test_a_closed_dataset_takes_no_more_and_may_be_closed_again(subject: S
     assert await refusal(missing) == "data-identifier-not-found"
 
 
+async def in_the_end(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask again where Rucio's judge, at work on the same dataset, met the call in the database."""
+    for _ in range(5):
+        try:
+            return await ask()
+        except Unclear as error:
+            if error.reason != "database":
+                raise
+    return await ask()
+
+
 async def test_the_same_rule_again_is_the_same_rule(subject: Subject) -> None:
     """Its id comes back; another number of copies is another rule."""
     dataset = await subject.dataset("1")
     first = await subject.catalog.add_rule(ACCOUNT, dataset, rule())
     assert await subject.catalog.add_rule(ACCOUNT, dataset, rule()) == first
-    assert await subject.catalog.add_rule(ACCOUNT, dataset, rule("PIC-DCACHE|DESY-DCACHE", 2)) != first
+    other = rule("PIC-DCACHE|DESY-DCACHE", 2)
+    assert await in_the_end(lambda: subject.catalog.add_rule(ACCOUNT, dataset, other)) != first
     assert len(await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix)) == 2
     assert await subject.catalog.rules(ACCOUNT, SCOPE, "no-such-prefix") == []
 

@@ -22,12 +22,12 @@ from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
-from fdr.model import Outcome, TransferSeen
+from fdr.model import TransferSeen
 from fdr.rundir import RunDir
 from tests.lake.begun_run import BegunRun, begun_run
 from tests.lake.disturb import kill, kill_server_worker, refusing, stopped
 from tests.lake.foreign import foreign_cfg
-from tests.lake.recount import count_again
+from tests.lake.recount import count_again, rows, run_id
 from tests.lake.second_server import SecondServer, cfg_for
 from tests.lake.smoke_run import FinishedRun, fdr
 
@@ -138,7 +138,7 @@ def rough(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> RoughRuns
         offset.write_text(f"+{STEP_S}\n")
         with stopped(lake, "fts"):
             away_from = time.time()
-            served.wait_until(lambda: any_rule_added(served))
+            served.wait_until(lambda: has_requests(lake, served))
             time.sleep(1)  # a round of the submitter, which finds no FTS
             kill(lake, "conveyor-submitter")  # when it has transfers in its hands
             kill_server_worker(lake)
@@ -156,8 +156,10 @@ def prepared(run: BegunRun) -> Iterator[None]:
     yield
 
 
-def any_rule_added(run: BegunRun) -> bool:
-    return any(isinstance(event, Outcome) and event.step == "rule" for event in run.events())
+def has_requests(lake: LakeHome, run: BegunRun) -> bool:
+    """Say whether Rucio has a transfer of the run to submit."""
+    sql = f"SELECT id FROM requests WHERE name LIKE '{run_id(run.directory)}/%' LIMIT 1"
+    return bool(rows(lake, sql))
 
 
 def false_clock(offset: Path) -> dict[str, str]:
