@@ -9,7 +9,7 @@ from fdr.catalog import Catalog
 from fdr.clock import Clock
 from fdr.datasets import OpenDatasets
 from fdr.journal.writer import Journal
-from fdr.model import Action, Did, Scenario
+from fdr.model import Action, Did, Rule, Scenario
 from fdr.names import dataset_name, did_name
 from fdr.payload import Payload
 from fdr.pfn import Locator
@@ -40,6 +40,12 @@ class Context:
         """Return the dataset that an action is about."""
         experiment = self.scenario.experiments[action.experiment]
         return Did(experiment.scope, dataset_name(experiment, self.run, action.dataset))
+
+    def rule(self, action: Action) -> Rule:
+        """Return the rule that an action adds."""
+        if action.rule is None:
+            raise ValueError(f"{action.kind} has no rule")
+        return self.scenario.experiments[action.experiment].rules[action.rule]
 
     def file(self, action: Action) -> Did:
         """Return the file that an upload makes."""

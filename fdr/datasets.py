@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from fdr.model import Rule, When
 
 
 class Gate:
@@ -29,15 +32,30 @@ class Gate:
 class OpenDataset:
     """One dataset between its first action and its last.
 
-    ``created`` and ``closed`` come true when Rucio said so and false when it did not. ``uploads`` counts
-    those begun and not ended; ``actions_left`` the other actions that still have to end.
+    ``created`` and ``closed`` come true when Rucio said so and false when it did not; ``ruled`` is set once
+    the rules that it gets at its creation have ended, well or not. ``uploads`` counts those begun and not
+    ended, ``early_rules_left`` such rules and ``actions_left`` all actions but uploads that have yet to end.
     """
 
     actions_left: int
+    early_rules_left: int
     created: Gate = field(default_factory=Gate)
     closed: Gate = field(default_factory=Gate)
+    ruled: asyncio.Event = field(default_factory=asyncio.Event)
     uploads: int = 0
     drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Nobody waits for uploads that have not begun, nor for rules that there are not."""
+        self.drained.set()
+        if not self.early_rules_left:
+            self.ruled.set()
+
+    def end_early_rule(self) -> None:
+        """Count out a rule that is added at creation."""
+        self.early_rules_left -= 1
+        if not self.early_rules_left:
+            self.ruled.set()
 
     def begin_upload(self) -> None:
         """Count an upload in."""
@@ -58,15 +76,15 @@ class OpenDatasets:
         """Begin with none."""
         self._open: dict[tuple[str, int], OpenDataset] = {}
 
-    def begin(self, experiment: str, dataset: int, rules: int) -> OpenDataset:
+    def begin(self, experiment: str, dataset: int, rules: Sequence[Rule]) -> OpenDataset:
         """Return the dataset's state, made when this is its first action.
 
-        ``rules`` is how many rules it will get; it is forgotten once created, closed and ruled.
+        ``rules`` are those it will get; it is forgotten once created, closed and ruled.
         """
         key = experiment, dataset
         if key not in self._open:
-            self._open[key] = OpenDataset(actions_left=2 + rules)
-            self._open[key].drained.set()
+            early = sum(rule.when is When.AT_CREATION for rule in rules)
+            self._open[key] = OpenDataset(2 + len(rules), early)
         return self._open[key]
 
     def end_action(self, experiment: str, dataset: int) -> None:

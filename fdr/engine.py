@@ -10,7 +10,7 @@ from fdr.actions import close, dataset, rule, upload
 from fdr.budget import Budget
 from fdr.context import Context
 from fdr.datasets import OpenDataset
-from fdr.model import Action, Did, Ending, Intention, Kind, Note, Outcome
+from fdr.model import Action, Did, Ending, Intention, Kind, Note, Outcome, When
 from fdr.standing import Left, Standing
 from fdr.stop import Stop
 from fdr.upload_slots import Slot, UploadSlots
@@ -97,6 +97,8 @@ class Engine:
             state.created.decide(self._standing.is_ok(action.id))
         elif action.kind is Kind.CLOSE:
             state.closed.decide(self._standing.is_ok(action.id))
+        elif self._context.rule(action).when is When.AT_CREATION:
+            state.end_early_rule()
         self._context.datasets.end_action(action.experiment, action.dataset)
 
     async def _room(self, stop: Stop) -> None:
@@ -141,7 +143,7 @@ class Engine:
         context = self._context
         rse = action.rse or ""
         if action.rule is not None:
-            rse = context.scenario.experiments[action.experiment].rules[action.rule].to
+            rse = context.rule(action).to
         return Intention(
             action=action.id,
             kind=action.kind,
@@ -194,7 +196,7 @@ class Engine:
 
     def _begin(self, action: Action) -> OpenDataset:
         rules = self._context.scenario.experiments[action.experiment].rules
-        return self._context.datasets.begin(action.experiment, action.dataset, len(rules))
+        return self._context.datasets.begin(action.experiment, action.dataset, rules)
 
     def _drop(self, action: Action, reason: str) -> None:
         now = self._context.clock.now()

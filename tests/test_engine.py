@@ -16,7 +16,7 @@ from fdr.engine import Engine
 from fdr.errors import Refused, Unclear
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
-from fdr.model import Ending, Intention, Kind, Limits, Note, Outcome, RunStarted, Scenario
+from fdr.model import Did, Ending, Intention, Kind, Limits, Note, Outcome, Rule, RunStarted, Scenario, When
 from fdr.outages import Outages
 from fdr.patient_catalog import PatientCatalog
 from fdr.payload import Payload
@@ -242,6 +242,31 @@ async def test_an_outage_of_rucio_costs_lateness_and_no_file(stage: Stage) -> No
     noted = [event for event in stage.events() if isinstance(event, Note) and event.kind == "outage"]
     assert len(noted) == 1
     assert ", server-connection:" in noted[0].text
+
+
+async def test_files_are_registered_once_the_rules_at_creation_are_there(stage: Stage) -> None:
+    """Rucio may forget files that are attached while it adds a rule; their bytes are put all the same."""
+    answered = asyncio.Event()
+    add_rule = stage.catalog.add_rule
+
+    async def wait_and_add(account: str, dataset: Did, rule: Rule) -> str:
+        if rule.when is When.AT_CREATION:
+            await answered.wait()
+        return await add_rule(account, dataset, rule)
+
+    stage.catalog.add_rule = wait_and_add  # type: ignore[method-assign]
+    performing = asyncio.create_task(stage.perform())
+    async with asyncio.timeout(30):
+        while len(stage.storage.files) < FILES:
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.3)  # longer than registrations are gathered for
+    early = [did for did in stage.catalog.datasets if did.scope == "cta_fdr"]  # the one with such a rule
+    assert early
+    assert not any(stage.catalog.datasets[did].files for did in early)
+    answered.set()
+    await performing
+    assert stage.outcomes("register") == {(Ending.OK, ""): FILES}
+    assert stage.outcomes("rule") == {(Ending.OK, ""): 10}
 
 
 async def test_the_budget_ends_the_run_orderly(stage: Stage) -> None:

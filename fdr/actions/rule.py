@@ -11,9 +11,7 @@ from fdr.model import Action, When
 
 async def perform(context: Context, action: Action, dataset: OpenDataset) -> None:
     """Wait until the dataset is created, or closed, as the rule says; then add the rule."""
-    if action.rule is None:
-        raise ValueError("a rule action names its rule")
-    rule = context.scenario.experiments[action.experiment].rules[action.rule]
+    rule = context.rule(action)
     ready = await (dataset.created if rule.when is When.AT_CREATION else dataset.closed).wait()
 
     async def add() -> str:
@@ -21,4 +19,8 @@ async def perform(context: Context, action: Action, dataset: OpenDataset) -> Non
             raise Refused("no-dataset", "the dataset could not be created, or not be closed")
         return await context.catalog.add_rule(context.account(action), context.dataset(action), rule)
 
-    await take_step(context, action, "rule", add())
+    try:
+        await take_step(context, action, "rule", add())
+    finally:
+        if rule.when is When.AT_CREATION:
+            dataset.end_early_rule()

@@ -28,11 +28,16 @@ async def put(context: Context, action: Action, file: Did, *, overwrite: bool) -
 
 
 async def register(context: Context, action: Action, dataset: OpenDataset, file: Did, adler32: str) -> None:
-    """Register the file as a replica of its RSE, attached to its dataset."""
+    """Register the file as a replica of its RSE, attached to its dataset.
+
+    The dataset and the rules that it gets at its creation come first: a rule that Rucio adds while files are
+    attached may miss those for good (docs/decisions/rules-before-files.md).
+    """
     if action.rse is None:
         raise ValueError("an upload names its RSE")
     replica = NewReplica(file, context.dataset(action), action.rse, action.size_bytes, adler32)
     created = await dataset.created.wait()
+    await dataset.ruled.wait()
 
     async def register_replica() -> str:
         if not created:

@@ -7,10 +7,11 @@ environment for good.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import gfal2
@@ -18,13 +19,21 @@ import gfal2
 CONTENT = b"A file that fdr puts, reads back and deletes to see whether a storage works.\n" * 64
 
 
+AT_ONCE = 16
+WITHIN_S = 30  # an idle machine takes 3 s for thirty URLs
+
+
 def main(urls: list[str]) -> None:
-    """Probe every URL and print {URL: reason} for those that failed."""
-    with tempfile.TemporaryDirectory(prefix="fdr-probe-") as directory, ThreadPoolExecutor(8) as pool:
+    """Probe every URL, and print {URL: reason} for those that failed; null if there was no answer in time."""
+    with tempfile.TemporaryDirectory(prefix="fdr-probe-") as directory:
         source = Path(directory) / "file"
         source.write_bytes(CONTENT)
-        reasons = pool.map(lambda url: probe(url, source), urls)
-        print(json.dumps({url: reason for url, reason in zip(urls, reasons, strict=True) if reason}))
+        pool = ThreadPoolExecutor(AT_ONCE)
+        probes = {url: pool.submit(probe, url, source) for url in urls}
+        wait(probes.values(), WITHIN_S)
+        reasons = {url: future.result() if future.done() else None for url, future in probes.items()}
+    print(json.dumps({url: reason for url, reason in reasons.items() if reason != ""}), flush=True)
+    os._exit(0)  # what hangs is left behind
 
 
 def probe(url: str, source: Path) -> str:

@@ -93,12 +93,16 @@ def wait(home: LakeHome, settings: Settings, sites: Iterable[Site], say: Callabl
     if not sites:
         return
     say(f"waiting for {len(sites)} storages")
+    _await_listening(home, settings, sites)
+    say(f"putting, reading and deleting a file at {len(sites)} storages")
+    prove(home, settings, sites)
+
+
+def _await_listening(home: LakeHome, settings: Settings, sites: Iterable[Site]) -> None:
     keeper = Keeper(home)
     for site in sites:
         name = f"xrootd-{site.rse}"
         readiness.wait_for(home, settings, name, partial(_listens, site), alive=partial(keeper.keeps, name))
-    say(f"putting, reading and deleting a file at {len(sites)} storages")
-    prove(home, settings, sites)
 
 
 def _listens(site: Site) -> bool:
@@ -113,24 +117,35 @@ def _listens(site: Site) -> bool:
 def prove(home: LakeHome, settings: Settings, sites: Iterable[Site]) -> None:
     """Put, sum, read and delete a file at each storage by each protocol; what fails is tried again.
 
-    Raises LakeUnusable with the end of the storage's log when a storage fails PROBE_TRIES times.
+    A storage that gives no answer is started anew before that. Raises LakeUnusable with the end of the
+    storage's log when one fails PROBE_TRIES times.
     """
     urls = {
         f"{scheme}://{site.address}:{site.port(scheme)}{PREFIXES[scheme]}fdr-probe/{scheme}": site.rse
         for site in sites
         for scheme in site.protocols
     }
-    failures = dict.fromkeys(urls, "")
+    failures: dict[str, str | None] = dict.fromkeys(urls, "")
     for _ in range(PROBE_TRIES):
+        _start_anew(home, settings, {urls[url] for url, reason in failures.items() if reason is None})
         failures = _failures(home, settings, list(failures))
         if not failures:
             return
     url, reason = next(iter(failures.items()))
+    reason = reason or f"no answer within {PROBE_TIMEOUT_S} s"
     log = readiness.log_end(home, settings, f"xrootd-{urls[url]}")
     raise LakeUnusable(f"{url}: {settings.redact(reason)}.{log}")
 
 
-def _failures(home: LakeHome, settings: Settings, urls: list[str]) -> dict[str, str]:
+def _start_anew(home: LakeHome, settings: Settings, rses: set[str]) -> None:
+    """Restart storages that do not answer: XRootD 5.5.3 was seen to start deaf to TLS."""
+    if not rses:
+        return
+    Keeper(home).restart(f"xrootd-{rse}" for rse in rses)
+    _await_listening(home, settings, [settings.sites[rse] for rse in rses])
+
+
+def _failures(home: LakeHome, settings: Settings, urls: list[str]) -> dict[str, str | None]:
     """Run the probe in the lake's environment, so that ours keeps its own certificates and settings."""
     try:
         done = subprocess.run(
@@ -146,5 +161,5 @@ def _failures(home: LakeHome, settings: Settings, urls: list[str]) -> dict[str, 
     if done.returncode != 0:
         said = done.stderr.strip() or "it ended without a word"
         raise LakeUnusable(f"the probe of the storages: {settings.redact(said.splitlines()[-1])}.")
-    failures: dict[str, str] = json.loads(done.stdout)
+    failures: dict[str, str | None] = json.loads(done.stdout)
     return failures

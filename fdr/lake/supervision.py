@@ -113,6 +113,7 @@ class Keeper:
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
+            "TZ": "UTC",  # Rucio compares the database's clock with its own in UTC
             "PYTHONPATH": str(library),
             "PYTHONDONTWRITEBYTECODE": "1",
             "RUCIO_CONFIG": str(self._home.server_cfg),
