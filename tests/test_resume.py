@@ -20,7 +20,7 @@ from fdr.catalog import NewReplica
 from fdr.context import Context
 from fdr.earlier import Earlier, read_earlier
 from fdr.engine import Engine
-from fdr.errors import LakeUnusable, Unclear
+from fdr.errors import LakeUnusable, Refused, Unclear
 from fdr.fold import fold
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
@@ -339,6 +339,23 @@ async def test_half_a_file_is_written_over(run: Run) -> None:
     run.check_all_is_done_once()
     (note,) = [event.text for event in run.events() if isinstance(event, Note) and event.kind == SETTLED]
     assert "1 not whole" in note
+
+
+async def test_half_a_file_that_has_no_checksum_is_written_over(run: Run) -> None:
+    """A storage may refuse to sum what its dead writer has left open; the size says enough."""
+    run.storage.halves = True
+    await run.session(Death(20, after_it=True, of="put"))
+    (half,) = [url for url, stat in run.storage.files.items() if stat.adler32 == "00000000"]
+    stat = run.storage.stat
+
+    async def refuse_sum(url: str, *, with_checksum: bool = False) -> Stat | None:
+        if url == half and with_checksum:
+            raise Refused("storage", "the file is open")
+        return await stat(url, with_checksum=with_checksum)
+
+    run.storage.stat = refuse_sum  # type: ignore[method-assign]
+    await run.session()
+    run.check_all_is_done_once()
 
 
 async def test_a_storage_that_does_not_answer_leaves_its_files_unknown(run: Run) -> None:
