@@ -14,7 +14,7 @@ from fdr.lake import broker, postgres, readiness, storages
 from fdr.lake.composition import configure
 from fdr.lake.endpoints import administer, restore_endpoints
 from fdr.lake.install import install
-from fdr.lake.orphans import end_processes, processes_of, runs
+from fdr.lake.orphans import await_end, end_processes, processes_of, runs
 from fdr.lake.rucio_services import BOOTSTRAP, DAEMONS, PROBE_SCOPE, SERVER
 from fdr.lake.settings import (
     COPY_MODES,
@@ -179,14 +179,12 @@ def _wait_until_made(home: LakeHome, settings: Settings, keeper: Keeper) -> None
 
 def _end(home: LakeHome) -> None:
     """Stop by tiers, the database last, then whatever is left of this lake."""
-    keeper = Keeper(home)
+    keeper, processes = Keeper(home), processes_of(home)
     try:
         keeper.end(name for name in keeper.processes() if name != postgres.NAME)
         keeper.end([postgres.NAME])
         keeper.shut_down()
-        deadline = time.monotonic() + 10
-        while processes_of(home) and time.monotonic() < deadline:
-            time.sleep(readiness.POLL_S)
+        await_end(processes, 10)
     except LakeUnusable:
         pass  # no keeper: what it left behind is ended below
     end_processes(home)

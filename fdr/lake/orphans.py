@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 import psutil
@@ -10,7 +11,11 @@ import psutil
 from fdr.lake.supervision import PROCESS_MARK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fdr.lake.home import LakeHome
+
+POLL_S = 0.05
 
 
 def processes_of(home: LakeHome) -> list[psutil.Process]:
@@ -38,15 +43,29 @@ def runs(pid: int) -> bool:
         return False
 
 
+def await_end(processes: Sequence[psutil.Process], within_s: float) -> list[psutil.Process]:
+    """Wait until processes have ended, for so many seconds at most, and return those that have not.
+
+    One that is ending has given its memory back, and its environment with it, before it is gone: ask here,
+    by its id, and not ``processes_of``, whether a process known before has ended.
+    """
+    deadline = time.monotonic() + within_s
+    while alive := [process for process in processes if process.is_running() and runs(process.pid)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
+    return alive
+
+
 def end_processes(home: LakeHome, within_s: float = 10) -> int:
     """End every process of this lake, politely and then not, and return how many there were."""
     processes = processes_of(home)
     for process in processes:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=within_s)
+    alive = await_end(processes, within_s)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=within_s)
+    await_end(alive, within_s)
     return len(processes)

@@ -75,6 +75,14 @@ class Going:
             assert time.monotonic() < deadline, f"{count} x {step} did not end within a minute"
             time.sleep(0.1)
 
+    def wait_for_note(self, kind: str) -> None:
+        """Wait until something has been noted."""
+        deadline = time.monotonic() + 60
+        while not self.notes(kind):
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < deadline, f"no {kind} was noted within a minute"
+            time.sleep(0.1)
+
     def finish(self, within_s: float = 150) -> int:
         self.output, _ = self.process.communicate(timeout=within_s)
         return self.process.returncode
@@ -209,7 +217,7 @@ def minute(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             woken_at = time.time()
             time.sleep(2)
             refused = relay.spoil("unavailable", for_s=8)
-            time.sleep(2)
+            run.wait_for_note("outage")  # the next outage is another one
             unheard = relay.spoil("deaf", for_s=8)
             run.finish()
             yield BadMinute(run, relay, refused, unheard, woken_at, time.monotonic() - begun)
