@@ -84,6 +84,7 @@ def _entailed(experiment: Experiment) -> dict[str, object]:
         "name": experiment.inject.name,
         "files_per_dataset": experiment.inject.files_per_dataset,
         "lifetime_s": experiment.dataset_lifetime_s,
+        "upload_rule": asdict(experiment.upload_rule),
         "rules": [asdict(rule) for rule in experiment.rules],
     }
 
