@@ -1,4 +1,4 @@
-"""The whole 2020 rehearsal in an hour, with files of 1 kB: does this machine's lake carry it, and what gives in?
+"""The whole 2020 rehearsal in an hour, with files of 1 kB: does the lake carry it, and what gives in first?
 
 Usage: python -m benchmarks.escape_hour [MINUTES] [DIRECTORY]
 
@@ -66,7 +66,8 @@ def tell(run_dir: Path) -> None:
     cores = (usage[-1].cpu_seconds - usage[0].cpu_seconds) / (usage[-1].at - usage[0].at)
     done = sum(counts.total() for counts in by_minute.values()) / 2
     print(
-        f"fdr while it injected: {cores:.2f} of a core, about {cores * (over - begun) / done * 1000:.2f} ms a file"
+        f"fdr while it injected: {cores:.2f} of a core,"
+        f" about {cores * (over - begun) / done * 1000:.2f} ms a file"
     )
     for service in sorted(report["services"], key=lambda one: -one["cpu_mean"])[:8]:
         print(
