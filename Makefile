@@ -27,7 +27,7 @@ lint: install-dev  ## check style and types
 	$(VENV)/bin/mypy
 
 test: lint  ## run all tests, those on a real lake too
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 crash-test: install-dev  ## kill rehearsals at random moments, resume them, and count what became of every file
 	$(VENV)/bin/python -m tests.lake.crash --kills $(or $(KILLS),20) --seed $(or $(SEED),1)

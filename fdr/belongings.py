@@ -32,7 +32,7 @@ class RunFile:
 
 @dataclass(frozen=True, slots=True)
 class RunDataset:
-    """A dataset of a run with all that was intended for it; ``rules`` are RSE expressions."""
+    """A dataset of a run with all that was intended for it; ``rules`` are its rules' RSE expressions."""
 
     experiment: str
     account: str
@@ -53,7 +53,7 @@ def belongings(run: str, scenario: Scenario, intentions: Iterable[Intention]) ->
             raise UsageError(f"the journal holds {name}, and the run's scenario.yaml has no such experiment")
         did = Did(experiment.scope, dataset_name(experiment, run, number))
         files: dict[Did, RunFile] = {}
-        rules = set()
+        rules = {experiment.upload_rule.to}
         for intention in group:
             _check(run, experiment, did, intention)
             if intention.kind is Kind.UPLOAD:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -79,14 +79,24 @@ class Catalog(Protocol):
     async def all_scopes(self, account: str) -> frozenset[str]:
         """Return every scope there is."""
 
+    async def account_limits(self, account: str) -> Mapping[str, float] | None:
+        """Return an account's limit in bytes at every RSE where it has one, None where it needs none."""
+
     async def rse(self, account: str, rse: str) -> RseFacts | None:
         """Return what is known of an RSE, or None where there is none of that name."""
 
     async def matching_rses(self, account: str, expression: str) -> frozenset[str]:
         """Return the RSEs that an RSE expression matches now; none is an empty set."""
 
-    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
-        """Create a dataset that expires ``lifetime_s`` seconds from now."""
+    async def create_dataset(
+        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+    ) -> None:
+        """Create a dataset that expires ``lifetime_s`` seconds from now, with the rule for its uploads.
+
+        The rule locks each file where it was put, and its replica there is purged when the rule or the
+        dataset expires; without one, nothing would ever delete it. Refused with reason
+        ``insufficient-account-limit`` where the account has no quota at the RSEs of the rule.
+        """
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
         """Register replicas and attach the files to their datasets; all of them or none.
@@ -98,10 +108,10 @@ class Catalog(Protocol):
         """Close a dataset: nothing more is attached to it."""
 
     async def add_rule(self, account: str, dataset: Did, rule: Rule) -> str:
-        """Add a replication rule to a dataset and return its id."""
+        """Add a replication rule to a dataset and return its id; replicas that it alone keeps go with it."""
 
     async def rules(self, account: str, scope: str, name_prefix: str) -> list[RuleState]:
-        """Return the rules on the DIDs of a scope whose names begin with a prefix."""
+        """Return the rules on the DIDs of a scope whose names begin with a prefix, but for upload rules."""
 
     async def dataset_locks(
         self, account: str, datasets: Sequence[Did]

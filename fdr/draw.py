@@ -28,13 +28,18 @@ def draw(key: bytes, index: int) -> float:
     return (_block(key, index // DRAWS_A_BLOCK)[index % DRAWS_A_BLOCK] >> SHIFT) * STEP + STEP / 2
 
 
-def draws(key: bytes) -> Iterator[float]:
-    """Yield a stream's draws from the first on, the same numbers as ``draw`` gives."""
-    number = 0
+def stream_within(key: bytes, index: int) -> bytes:
+    """Name one of any number of streams below a stream, unrelated to it and to each other."""
+    return blake2b(index.to_bytes(8, "little"), digest_size=32, key=key).digest()
+
+
+def draws(key: bytes, first: int = 0) -> Iterator[float]:
+    """Yield a stream's draws from the one numbered ``first`` on, the same numbers as ``draw`` gives."""
+    number, passed_over = divmod(first, DRAWS_A_BLOCK)
     while True:
-        for bits in _block(key, number):
+        for bits in _block(key, number)[passed_over:]:
             yield (bits >> SHIFT) * STEP + STEP / 2
-        number += 1
+        number, passed_over = number + 1, 0
 
 
 def _block(key: bytes, number: int) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 
 from fdr.actions import close, dataset, rule, upload
 from fdr.budget import Budget
@@ -46,6 +46,7 @@ class Engine:
         self._slots = UploadSlots(uploads, in_flight, UNREGISTERED)
         self._deferred: dict[str, deque[tuple[Action, OpenDataset]]] = defaultdict(deque)
         self._ended_one = asyncio.Event()
+        self._idle = asyncio.Event()
         self._standing = standing or Standing()
         self._held: dict[int, OpenDataset] = {}  # of uploads that are read ahead, a batch at most
         self._work: set[asyncio.Task[None]] = set()
@@ -109,7 +110,7 @@ class Engine:
         """Wait until another late upload may wait for its turn, or the run should end."""
         while sum(map(len, self._deferred.values())) >= DEFERRED and not stop.wanted:
             self._ended_one.clear()
-            await self._first_of(self._ended_one.wait(), stop)
+            await stop.cut_short(self._ended_one.wait())
 
     async def _intend(self, batch: Sequence[Action], started_at: float) -> None:
         """Put on disk which actions are about to be begun, but for those that are there from before."""
@@ -120,21 +121,13 @@ class Engine:
     async def _sleep_until(self, at: float, stop: Stop) -> None:
         if stop.wanted or at <= self._context.clock.now():
             return
-        await self._first_of(self._context.clock.sleep_until(at), stop)
-
-    async def _first_of(self, event: Awaitable[object], stop: Stop) -> None:
-        """Wait for something, or for the wish to end."""
-        waiters = {asyncio.ensure_future(event), asyncio.ensure_future(stop.wait())}
-        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
-        for waiter in waiters:
-            waiter.cancel()
+        await stop.cut_short(self._context.clock.sleep_until(at))
 
     async def _finish(self, stop: Stop) -> None:
         """Wait for what has been started; once stopped, not longer than STOP_GRACE_S."""
-        stopping = asyncio.ensure_future(stop.wait())
         while self._work and not stop.wanted:
-            await asyncio.wait({*self._work, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+            self._idle.clear()
+            await stop.cut_short(self._idle.wait())
         self._drop_deferred()
         if not self._work:
             return
@@ -215,6 +208,8 @@ class Engine:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._work.discard(task)
+        if not self._work:
+            self._idle.set()
         if not task.cancelled() and (defect := task.exception()) is not None:
             self._defects.append(defect)
 

@@ -65,7 +65,11 @@ class LinkForecast:
 
 @dataclass(frozen=True, slots=True)
 class AccountForecast:
-    """What an account's rules are expected to hold at an RSE, in bytes, and its limit if it has one."""
+    """What an account's rules are expected to hold at an RSE, in bytes, and its limit if it has one.
+
+    Uploads count, as every dataset has a rule that keeps them; what two rules hold counts twice, as Rucio
+    does it.
+    """
 
     account: str
     rse: str
@@ -105,6 +109,7 @@ def forecast(scenario: Scenario) -> Forecast:
         sources = sorted(matching(experiment.inject.to, scenario.rses))
         for rse in sources:
             uploaded[rse] += files * mean / len(sources)
+            held[experiment.account, rse] += files * mean / len(sources)
         transfers = 0.0
         for rule in experiment.rules:
             for rse, share in rule_shares(rule, sources, scenario):
@@ -209,7 +214,7 @@ def _account_warnings(accounts: tuple[AccountForecast, ...]) -> Iterator[str]:
     for held in accounts:
         if held.limit_bytes is not None and held.bytes > held.limit_bytes:
             yield (
-                f"account {held.account} at {held.rse}: {format_size(held.bytes)} expected by rules, "
+                f"account {held.account} at {held.rse}: {format_size(held.bytes)} by uploads and rules, "
                 f"and its limit is {format_size(held.limit_bytes)}"
             )
 

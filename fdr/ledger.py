@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 
 from fdr.model import Did, Ending, Event, Intention, Kind, Outcome, TransferSeen
@@ -17,7 +17,7 @@ class Ledger:
         self.rules: dict[str, int] = {}  # the action that added each
         self._uploads: dict[int, tuple[tuple[str, int], str]] = {}
         self._datasets: dict[tuple[str, int], Did] = {}
-        self._files: Counter[tuple[Did, str]] = Counter()
+        self._files: dict[Did, Counter[str]] = defaultdict(Counter)  # by dataset and RSE of the upload
 
     def take(self, event: Event) -> None:
         """Count one event in; intentions come before their outcomes."""
@@ -40,15 +40,16 @@ class Ledger:
             self.rules.pop(outcome.detail, None)
         elif outcome.step == "register" and is_ok and outcome.action in self._uploads:
             key, rse = self._uploads.pop(outcome.action)
-            self._files[self._datasets[key], rse] += 1
+            self._files[self._datasets[key]][rse] += 1
 
     def files(self, dataset: Did) -> int:
         """Return how many files have been registered in a dataset."""
-        return sum(count for (did, _), count in self._files.items() if did == dataset)
+        return self._files[dataset].total() if dataset in self._files else 0
 
     def transfers_needed(self, destinations: Mapping[Did, frozenset[str]]) -> int:
         """Return how many transfers bring every registered file to each RSE that its dataset must be at."""
         return sum(
             count * len(destinations.get(dataset, frozenset()) - {rse})
-            for (dataset, rse), count in self._files.items()
+            for dataset, at in self._files.items()
+            for rse, count in at.items()
         )

@@ -120,6 +120,7 @@ class Rule:
 class Experiment:
     """Who acts: a Rucio account with a scope, what it injects, and its rules.
 
+    ``upload_rule``, which each dataset is born with, keeps its uploads where they are put until it expires.
     ``quota`` holds the account's limit in bytes per RSE; an RSE not named is unlimited.
     """
 
@@ -127,6 +128,7 @@ class Experiment:
     account: str
     scope: str
     inject: Inject
+    upload_rule: Rule
     rules: tuple[Rule, ...]
     quota: Mapping[str, int]
     dataset_lifetime_s: int

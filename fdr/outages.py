@@ -186,13 +186,7 @@ class Outages:
         if self._stop.wanted:
             await self._clock.sleep_until(min(until, self._clock.now() + FIRST_PAUSE_S))
             return
-        sleeping = asyncio.ensure_future(self._clock.sleep_until(until))
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({sleeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            stopping.cancel()
+        await self._stop.cut_short(self._clock.sleep_until(until))
 
 
 class _Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fdr.catalog import Catalog, NewReplica, RseFacts, RuleState, Usage
 from fdr.model import Did, Rule
@@ -21,10 +21,12 @@ class PatientCatalog:
         self._catalog = catalog
         self._outages = outages
 
-    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
+    async def create_dataset(
+        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+    ) -> None:
         """Create a dataset that expires ``lifetime_s`` seconds from when Rucio answers."""
         await self._outages.see_through(
-            account, lambda: self._catalog.create_dataset(account, dataset, lifetime_s)
+            account, lambda: self._catalog.create_dataset(account, dataset, lifetime_s, upload_rule)
         )
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
@@ -72,6 +74,10 @@ class PatientCatalog:
     async def all_scopes(self, account: str) -> frozenset[str]:
         """Return every scope there is."""
         return await self._catalog.all_scopes(account)
+
+    async def account_limits(self, account: str) -> Mapping[str, float] | None:
+        """Return an account's limit in bytes at every RSE where it has one, None where it needs none."""
+        return await self._catalog.account_limits(account)
 
     async def rse(self, account: str, rse: str) -> RseFacts | None:
         """Return what is known of an RSE, or None where there is none of that name."""

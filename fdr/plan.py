@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from hashlib import sha256
 from heapq import merge
-from itertools import islice, repeat
+from itertools import count, islice, repeat
 from typing import TYPE_CHECKING
 
 from fdr.action_id import EXPERIMENT_SHIFT, KIND_SHIFT, KINDS
@@ -84,6 +84,7 @@ def _entailed(experiment: Experiment) -> dict[str, object]:
         "name": experiment.inject.name,
         "files_per_dataset": experiment.inject.files_per_dataset,
         "lifetime_s": experiment.dataset_lifetime_s,
+        "upload_rule": asdict(experiment.upload_rule),
         "rules": [asdict(rule) for rule in experiment.rules],
     }
 
@@ -108,26 +109,20 @@ def _experiment_steps(
     Each decision has a stream of its own, so that another choice of size shifts no due time.
     """
     inject, speed = experiment.inject, scenario.speed
+    per_dataset, part, parts = inject.files_per_dataset, shard[0] - 1, shard[1]
     arrival_key = stream_key(scenario.seed, experiment.name, "arrival")
-    times = due_times(inject.arrivals, inject.files, scenario.duration_s, arrival_key)
-    rses = rse_choices(scenario, experiment)
-    sizes = size_choices(scenario, experiment)
+    due_in = due_times(inject.arrivals, inject.files, per_dataset, scenario.duration_s, arrival_key)
     early = [n for n, rule in enumerate(experiment.rules) if rule.when is When.AT_CREATION]
     late = [n for n, rule in enumerate(experiment.rules) if rule.when is When.DATASET_CLOSED]
-    per_dataset, part, parts = inject.files_per_dataset, shard[0] - 1, shard[1]
     base = index << EXPERIMENT_SHIFT
     dataset_base, rule_base, upload_base, close_base = (base | kind << KIND_SHIFT for kind in range(4))
-    for dataset in range(dataset_count(experiment)):
+    # Offset by the experiment, or all that have a single dataset would land in the first shard.
+    for dataset in range((part - index) % parts, dataset_count(experiment), parts):
         first = dataset * per_dataset
-        count = min(per_dataset, inject.files - first)
-        # Offset by the experiment, or all that have a single dataset would land in the first shard.
-        if (dataset + index) % parts != part:
-            for stream in (times, rses, sizes):
-                next(islice(stream, count - 1, None))
-            continue
+        rses, sizes = rse_choices(scenario, experiment, first), size_choices(scenario, experiment, first)
         first_rule = rule_base + dataset * len(experiment.rules)
         due = 0.0
-        for file, time, rse, size_bytes in zip(range(first, first + count), times, rses, sizes, strict=False):
+        for file, time, rse, size_bytes in zip(count(first), due_in(dataset), rses, sizes, strict=False):
             # Microseconds are finer than any clock here, and the same on every machine.
             due = round(time / speed, 6)
             if file == first:
@@ -140,18 +135,18 @@ def _experiment_steps(
             yield due, first_rule + rule, RULE, dataset, None, rule, None, 0
 
 
-def rse_choices(scenario: Scenario, experiment: Experiment) -> Iterator[str]:
-    """Return the RSE of every file of an experiment, by number, without end."""
+def rse_choices(scenario: Scenario, experiment: Experiment, first: int = 0) -> Iterator[str]:
+    """Return the RSE of every file of an experiment from the one numbered ``first`` on, without end."""
     names = sorted(matching(experiment.inject.to, scenario.rses))
     if len(names) == 1:
         return repeat(names[0])
     key = stream_key(scenario.seed, experiment.name, "rse")
-    return (names[int(uniform * len(names))] for uniform in draws(key))
+    return (names[int(uniform * len(names))] for uniform in draws(key, first))
 
 
-def size_choices(scenario: Scenario, experiment: Experiment) -> Iterator[int]:
-    """Return the bytes of every file of an experiment, by number, without end."""
+def size_choices(scenario: Scenario, experiment: Experiment, first: int = 0) -> Iterator[int]:
+    """Return the bytes of every file of an experiment from the one numbered ``first`` on, without end."""
     size = experiment.inject.size
     if isinstance(size, FixedSize):
         return repeat(size.bytes)
-    return map(sampler(size), draws(stream_key(scenario.seed, experiment.name, "size")))
+    return map(sampler(size), draws(stream_key(scenario.seed, experiment.name, "size"), first))

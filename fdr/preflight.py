@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fdr.catalog import Catalog, RseFacts
 from fdr.errors import LakeError, LakeUnusable
+from fdr.expression import matching
 from fdr.model import Did, Experiment, Scenario
 from fdr.pfn import Locator
 from fdr.plan import upload_rses
@@ -19,8 +20,8 @@ async def check_lake(
 ) -> dict[str, Locator]:
     """Return how to locate files at every RSE that the scenario uploads to.
 
-    Asks Rucio for every account, scope, RSE and RSE expression, and puts and removes a small file at every
-    RSE to be written, unless ``must_write`` is false: a run that goes on does so though a site is down.
+    Asks Rucio for every account, scope, quota, RSE and RSE expression, and puts and removes a small file at
+    every RSE to be written, unless ``must_write`` is false: a run that goes on does so though a site is down.
     Raises LakeUnusable with all that is wrong, a line each.
     """
     try:
@@ -33,6 +34,7 @@ async def check_lake(
             *(f"RSE {name}: Rucio does not know it" for name, facts in found.items() if facts is None),
             *await _expressions(scenario, catalog),
             *await _scopes(scenario, catalog),
+            *await _quotas(scenario, catalog),
         ]
     except LakeError as error:
         raise LakeUnusable(str(error)) from error
@@ -101,6 +103,20 @@ async def _scopes(scenario: Scenario, catalog: Catalog) -> list[str]:
         exists = experiment.scope in await catalog.all_scopes(experiment.account)
         what = f"is not {experiment.account}'s: it may not write there" if exists else "does not exist"
         problems.append(f"experiments.{experiment.name}: the scope {experiment.scope} {what}")
+    return problems
+
+
+async def _quotas(scenario: Scenario, catalog: Catalog) -> list[str]:
+    """Say where an account may keep nothing, though files are put there: Rucio would refuse its datasets."""
+    problems = []
+    for experiment in scenario.experiments.values():
+        limits = await catalog.account_limits(experiment.account)
+        problems += [
+            f"experiments.{experiment.name}: {experiment.account} has no quota at {rse}, where its files are "
+            "put: it needs an account limit there"
+            for rse in sorted(matching(experiment.inject.to, scenario.rses))
+            if limits is not None and not limits.get(rse)
+        ]
     return problems
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fdr.catalog import NewReplica, RseFacts, RuleState, Usage
@@ -11,6 +11,9 @@ from fdr.connection import Connection
 from fdr.errors import LakeError, Unclear
 from fdr.model import Did, Rule
 from fdr.rucio_door import CALL_TIMEOUT_S, RucioDoor
+
+RULE_COMMENT = "fdr rehearsal"
+UPLOAD_COMMENT = "fdr rehearsal: keeps uploads until their dataset expires"
 
 
 class RucioCatalog:
@@ -67,6 +70,17 @@ class RucioCatalog:
         """Return every scope there is."""
         return frozenset(await self._call(account, lambda client: client.list_scopes()))
 
+    async def account_limits(self, account: str) -> Mapping[str, float] | None:
+        """Return an account's limit in bytes at every RSE where it has one, None where it needs none."""
+
+        def ask(client: Any) -> Mapping[str, float] | None:
+            rows = next(iter(client.list_account_attributes(account)), ())
+            if any(row["key"] == "admin" and row["value"] for row in rows):
+                return None
+            return {rse: float(limit) for rse, limit in client.get_local_account_limits(account).items()}
+
+        return await self._call(account, ask)
+
     async def rse(self, account: str, rse: str) -> RseFacts | None:
         """Return what is known of an RSE, or None where there is none of that name."""
         try:
@@ -93,11 +107,23 @@ class RucioCatalog:
             raise
         return frozenset(row["rse"] for row in rows)
 
-    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
-        """Create a dataset that expires ``lifetime_s`` seconds from now."""
-        row = {"scope": dataset.scope, "name": dataset.name, "type": "DATASET", "lifetime": lifetime_s}
+    async def create_dataset(
+        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+    ) -> None:
+        """Create a dataset that expires ``lifetime_s`` seconds from now, with the rule for its uploads."""
+        # Grouping NONE lets Rucio choose for each file by itself, and it prefers where the file is.
+        rules = (
+            [{**_terms(account, upload_rule), "comment": UPLOAD_COMMENT, "grouping": "NONE"}]
+            if upload_rule
+            else []
+        )
         try:
-            await self._call(account, lambda client: client.add_dids([row]))
+            await self._call(
+                account,
+                lambda client: client.add_dataset(
+                    dataset.scope, dataset.name, rules=rules, lifetime=lifetime_s
+                ),
+            )
         except LakeError as error:
             if error.reason != "data-identifier-already-exists":
                 raise
@@ -139,13 +165,7 @@ class RucioCatalog:
             ids = await self._call(
                 account,
                 lambda client: client.add_replication_rule(
-                    [did],
-                    copies=rule.copies,
-                    rse_expression=rule.to,
-                    lifetime=rule.lifetime_s,
-                    activity=rule.activity,
-                    account=account,
-                    comment="fdr rehearsal",
+                    [did], **_terms(account, rule), comment=RULE_COMMENT
                 ),
             )
             return str(ids[0])
@@ -162,13 +182,13 @@ class RucioCatalog:
         raise Unclear("duplicate-rule", f"{dataset}: Rucio has this rule already but does not list it")
 
     async def rules(self, account: str, scope: str, name_prefix: str) -> list[RuleState]:
-        """Return the rules on the DIDs of a scope whose names begin with a prefix."""
+        """Return the rules on the DIDs of a scope whose names begin with a prefix, but for upload rules."""
 
         def ask(client: Any) -> list[RuleState]:
             return [
                 _rule_state(row)
                 for row in client.list_replication_rules({"scope": scope})
-                if row["name"].startswith(name_prefix)
+                if row["name"].startswith(name_prefix) and row["comments"] != UPLOAD_COMMENT
             ]
 
         return await self._call(account, ask)
@@ -198,6 +218,18 @@ class RucioCatalog:
         for row in rows:
             return Usage(rse, int(row["used"] or 0), int(row["files"] or 0))
         return None
+
+
+def _terms(account: str, rule: Rule) -> dict[str, Any]:
+    """Return what Rucio is asked for with a rule; replicas that it alone keeps are deleted when it ends."""
+    return {
+        "account": account,
+        "copies": rule.copies,
+        "rse_expression": rule.to,
+        "lifetime": rule.lifetime_s,
+        "activity": rule.activity,
+        "purge_replicas": True,
+    }
 
 
 def _write_prefixes(protocols: Sequence[dict[str, Any]]) -> tuple[str, ...]:

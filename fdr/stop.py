@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 
 class Stop:
@@ -15,6 +16,7 @@ class Stop:
     def __init__(self) -> None:
         """Begin unwanted."""
         self._wanted = asyncio.Event()
+        self._waits: set[asyncio.Timeout] = set()  # those that the wish cuts short
         self.kind = ""
         self.text = ""
         self.cancels = False
@@ -25,6 +27,8 @@ class Stop:
         if not self.wanted:
             self.kind, self.text = kind, text
             self._wanted.set()
+            for wait in self._waits:
+                wait.reschedule(asyncio.get_running_loop().time())
 
     @property
     def wanted(self) -> bool:
@@ -37,7 +41,19 @@ class Stop:
 
     async def wait_for(self, seconds: float) -> None:
         """Sleep, or less when the run should end."""
+        await self.cut_short(asyncio.sleep(seconds))
+
+    async def cut_short(self, waiting: Awaitable[object]) -> None:
+        """Wait for something, or less when the run should end; what is waited for is cancelled then.
+
+        No task is made for it: the engine waits like this before every action.
+        """
         try:
-            await asyncio.wait_for(self._wanted.wait(), seconds)
+            async with asyncio.timeout(0 if self.wanted else None) as wait:
+                self._waits.add(wait)
+                await waiting
         except TimeoutError:
-            return
+            if not wait.expired():
+                raise
+        finally:
+            self._waits.discard(wait)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fdr.arrivals import due_times
-from fdr.draw import draw, draws, stream_key
+from fdr.draw import draw, draws, stream_key, stream_within
 from fdr.model import Arrivals, BucketSize, FixedSize, LognormalSize, UniformSize
 from fdr.sizes import largest_bytes, mean_bytes, sampler, scaled
 
@@ -29,26 +29,49 @@ SIZES = st.one_of(
 )
 
 
-@given(st.sampled_from(Arrivals), st.integers(0, 300), st.floats(0.001, 1e8), st.integers(0, 2**63 - 1))
-def test_due_times_are_counted_ordered_and_within_the_duration(arrivals, count, duration_s, seed):
+def all_times(arrivals, count, duration_s, seed, per_dataset=7):
+    """Return the due times of all datasets, one after the other."""
+    due_in = due_times(arrivals, count, per_dataset, duration_s, stream_key(seed, "x"))
+    return [time for dataset in range(-(-count // per_dataset)) for time in due_in(dataset)]
+
+
+@given(
+    st.sampled_from(Arrivals),
+    st.integers(0, 300),
+    st.floats(0.001, 1e8),
+    st.integers(0, 2**63 - 1),
+    st.integers(1, 50),
+)
+def test_due_times_are_counted_ordered_and_within_the_duration(
+    arrivals, count, duration_s, seed, per_dataset
+):
     """Every process gives exactly the files asked for, in order, within the duration."""
-    times = list(due_times(arrivals, count, duration_s, stream_key(seed, "x")))
+    times = all_times(arrivals, count, duration_s, seed, per_dataset)
     assert len(times) == count
     assert times == sorted(times)
     assert all(0 <= time <= duration_s for time in times)
 
 
+@pytest.mark.parametrize("arrivals", Arrivals)
+def test_a_dataset_has_its_times_without_the_others(arrivals):
+    """Asked for alone, or in another order, they are the same."""
+    times = all_times(arrivals, 100, 60.0, 5, per_dataset=30)
+    due_in = due_times(arrivals, 100, 30, 60.0, stream_key(5, "x"))
+    assert [list(due_in(dataset)) for dataset in (3, 1)] == [times[90:], times[30:60]]
+
+
 @given(st.integers(1, 1000), st.floats(0.1, 1e6), st.floats(0, 1))
 def test_constant_arrivals_never_stray_from_the_rate(count, duration_s, share):
     """At any moment the files due are within half a file of rate x time."""
-    due = sum(time <= share * duration_s for time in due_times(Arrivals.CONSTANT, count, duration_s, b""))
+    due = sum(time <= share * duration_s for time in all_times(Arrivals.CONSTANT, count, duration_s, 0))
     assert abs(due - share * count) <= 0.5 + 1e-6
 
 
-def test_poisson_arrivals_are_those_of_a_poisson_process():
+@pytest.mark.parametrize("per_dataset", [1, 3, 500, 20_000])
+def test_poisson_arrivals_are_those_of_a_poisson_process(per_dataset):
     """Their counts over equal intervals vary as a multinomial does, and their gaps as exponentials do."""
     count, bins = 20_000, 200
-    times = list(due_times(Arrivals.POISSON, count, 1.0, stream_key(1, "x")))
+    times = all_times(Arrivals.POISSON, count, 1.0, 1, per_dataset)
     per_bin = [0] * bins
     for time in times:
         per_bin[min(bins - 1, int(time * bins))] += 1
@@ -62,14 +85,16 @@ def test_poisson_arrivals_are_those_of_a_poisson_process():
 def test_a_draw_is_the_same_alone_and_in_its_stream(seed, name, index):
     """Any draw can be had without those before it."""
     key = stream_key(seed, name)
-    assert draw(key, index) == next(islice(draws(key), index, None))
+    assert draw(key, index) == next(islice(draws(key), index, None)) == next(draws(key, index))
     assert 0 < draw(key, index) < 1
 
 
 def test_streams_of_other_names_are_others():
     """Names are kept apart: two of them never run together into the same stream."""
     names = [("ab", "c"), ("a", "bc"), ("abc",), ("a", "b", "c"), ("a", "b\0c"), ("a\0b", "c")]
-    assert len({stream_key(1, *name) for name in names} | {stream_key(2, "ab", "c")}) == len(names) + 1
+    keys = {stream_key(1, *name) for name in names} | {stream_key(2, "ab", "c")}
+    assert len(keys) == len(names) + 1
+    assert len(keys | {stream_within(key, index) for key in keys for index in (0, 1)}) == 3 * len(keys)
 
 
 def test_draws_are_uniform():

@@ -30,7 +30,7 @@ def of_dataset(kind: Kind, did: Did = DATASET, rse: str = "") -> Intention:
     return Intention(1000, kind, "CTA", 0, did, rse, 0, 0.0)
 
 
-def a_dataset(files: int = 2, rules: frozenset[str] = frozenset({"QOS=SAFE"})) -> RunDataset:
+def a_dataset(files: int = 2, rules: frozenset[str] = frozenset({"A-ONE|C", "QOS=SAFE"})) -> RunDataset:
     return RunDataset(
         "CTA", "cta", DATASET, tuple(RunFile(file(n), "A-ONE", 10) for n in range(files)), rules
     )

@@ -87,7 +87,7 @@ def test_a_copy_that_is_there_already_is_not_moved():
     assert one_rule({"to": "A-ONE"}).transfers == 0
     needs = one_rule({"to": "*", "copies": 3})
     assert needs.transfers == 50
-    assert {held.rse: held.bytes for held in needs.accounts} == dict.fromkeys(("A-ONE", "B-TWO", "C"), 2500)
+    assert {held.rse: held.bytes for held in needs.accounts} == {"A-ONE": 5000, "B-TWO": 2500, "C": 2500}
     assert copied(needs) == {"B-TWO": 2500, "C": 2500}
 
 
@@ -98,13 +98,13 @@ def test_files_scattered_over_a_target_are_gathered():
     assert copied(needs) == {"A-ONE": 625, "C": 625}
 
 
-def test_an_account_holds_what_its_rules_lock_also_where_nothing_moves():
-    """A lock counts for its account on a replica that was there before it."""
+def test_an_account_holds_its_uploads_and_what_its_rules_lock_also_where_nothing_moves():
+    """Every lock counts for its account, a second one on the same replica too, as Rucio counts."""
     needs = one_rule({"to": "A-ONE"}, experiments__CTA__quota={"A-ONE": 2000})
     assert [(held.account, held.rse, held.bytes, held.limit_bytes) for held in needs.accounts] == [
-        ("cta", "A-ONE", 2500, 2000)
+        ("cta", "A-ONE", 5000, 2000)
     ]
-    assert needs.warnings == ("account cta at A-ONE: 2.5 kB expected by rules, and its limit is 2 kB",)
+    assert needs.warnings == ("account cta at A-ONE: 5 kB by uploads and rules, and its limit is 2 kB",)
 
 
 @pytest.mark.parametrize(

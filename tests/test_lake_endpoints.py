@@ -7,9 +7,10 @@ from dataclasses import replace
 from fdr.lake.endpoints import protocols
 from fdr.lake.prepare import _wanted_accounts
 from fdr.lake.settings import Site
-from fdr.model import Arrivals, Experiment, FixedSize, Inject, Limits, Rse, Scenario
+from fdr.model import Arrivals, Experiment, FixedSize, Inject, Limits, Rse, Rule, Scenario, When
 
 INJECT = Inject(10, FixedSize(1000), 5, "A", Arrivals.CONSTANT, "{run}/{file}")
+UPLOAD_RULE = Rule("A", 1, 3600, "Functional Test", When.AT_CREATION)
 
 
 def scenario(*experiments: Experiment) -> Scenario:
@@ -22,7 +23,7 @@ def scenario(*experiments: Experiment) -> Scenario:
 
 def experiment(name: str, quota: dict[str, int]) -> Experiment:
     """Return an experiment of the account cta."""
-    return Experiment(name, "cta", f"{name.lower()}_fdr", INJECT, (), quota, 3600)
+    return Experiment(name, "cta", f"{name.lower()}_fdr", INJECT, UPLOAD_RULE, (), quota, 3600)
 
 
 def test_the_first_protocol_is_preferred_for_writing_and_root_for_copies() -> None:

@@ -74,6 +74,7 @@ def test_junit_is_whole_whatever_anybody_said(names: list[str], why: str, doubts
     assert told["lake"] == line(why)
 
 
+@settings(deadline=None)
 @given(st.lists(VERDICTS, max_size=5), st.booleans())
 def test_every_case_passes_if_and_only_if_the_run_did(verdicts: list[str], is_doubted: bool) -> None:
     """What could not be decided is an error: no server shows it as a pass, as some do what was skipped."""

@@ -115,9 +115,13 @@ class MortalCatalog(FakeCatalog):
         self.death = Death()
         self.deeds: Counter[str] = Counter()
 
-    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
+    async def create_dataset(
+        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+    ) -> None:
         parent = super()
-        await self.death.around("create_dataset", lambda: parent.create_dataset(account, dataset, lifetime_s))
+        await self.death.around(
+            "create_dataset", lambda: parent.create_dataset(account, dataset, lifetime_s, upload_rule)
+        )
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
         parent = super()

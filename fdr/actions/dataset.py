@@ -14,7 +14,10 @@ async def perform(context: Context, action: Action, dataset: OpenDataset) -> Non
 
     async def create() -> str:
         await context.catalog.create_dataset(
-            experiment.account, context.dataset(action), experiment.dataset_lifetime_s
+            experiment.account,
+            context.dataset(action),
+            experiment.dataset_lifetime_s,
+            experiment.upload_rule,
         )
         return "created"
 

@@ -35,6 +35,8 @@ class FakeCatalog:
         self.owners = dict(owners)
         self.datasets: dict[Did, FakeDataset] = {}
         self.rules_added: dict[str, tuple[str, Did, Rule]] = {}
+        self.upload_rules: dict[str, tuple[str, Did, Rule]] = {}  # those that datasets were born with
+        self.no_quota: set[tuple[str, str]] = set()  # account and RSE
         self.transfers_run = True
         self.weather: Callable[[str, object], None] = lambda operation, subject: None
         self.batches: list[int] = []
@@ -47,6 +49,11 @@ class FakeCatalog:
     @property
     def requests(self) -> int:
         return self._requests
+
+    @property
+    def all_rules(self) -> dict[str, tuple[str, Did, Rule]]:
+        """Return the rules that were added and those that datasets were born with."""
+        return self.rules_added | self.upload_rules
 
     async def version(self) -> str:
         return "fake"
@@ -64,6 +71,10 @@ class FakeCatalog:
         self.ask("all_scopes", account)
         return frozenset(self.owners)
 
+    async def account_limits(self, account: str) -> Mapping[str, float] | None:
+        self.ask("account_limits", account)
+        return {rse: float("inf") for rse in self.rses if (account, rse) not in self.no_quota}
+
     async def rse(self, account: str, rse: str) -> RseFacts | None:
         self.ask("rse", rse)
         return self._facts(rse) if rse in self.rses else None
@@ -72,10 +83,17 @@ class FakeCatalog:
         self.ask("matching_rses", expression)
         return matching(expression, self.rses)
 
-    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int) -> None:
+    async def create_dataset(
+        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+    ) -> None:
         self.ask("create_dataset", dataset)
         self._check_owner(account, dataset)
-        self.datasets.setdefault(dataset, FakeDataset(lifetime_s))
+        if dataset in self.datasets:
+            return
+        self.datasets[dataset] = FakeDataset(lifetime_s)
+        if upload_rule is not None:
+            rule_id = f"{next(self._rule_numbers):032x}"
+            self.upload_rules[rule_id] = account, dataset, upload_rule
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
         self.ask("register", replicas)
@@ -166,8 +184,11 @@ class FakeCatalog:
 
     def locked_at(self, rule_id: str) -> frozenset[tuple[Did, str]]:
         """Return the files that a rule locks, each with the RSE."""
-        _, dataset, rule = self.rules_added[rule_id]
-        return frozenset((did, rse) for did in self.datasets[dataset].files for rse in self._chosen(rule))
+        _, dataset, rule = self.all_rules[rule_id]
+        files = self.datasets[dataset].files
+        if rule_id in self.upload_rules:
+            return frozenset((did, replica.rse) for did, replica in files.items())
+        return frozenset((did, rse) for did in files for rse in self._chosen(rule))
 
     def url(self, rse: str, file: Did) -> str:
         """Return where a file lies at an RSE, by its first protocol."""

@@ -37,13 +37,13 @@ class FakeRemoval:
         self.catalog.ask("rules_on", did)
         return tuple(
             PlacedRule(rule_id, owner, rule.to)
-            for rule_id, (owner, ruled, rule) in self.catalog.rules_added.items()
+            for rule_id, (owner, ruled, rule) in self.catalog.all_rules.items()
             if ruled == did
         )
 
     async def locks(self, account: str, rule_id: str) -> frozenset[tuple[Did, str]]:
         self.catalog.ask("locks", rule_id)
-        return self.catalog.locked_at(rule_id) if rule_id in self.catalog.rules_added else frozenset()
+        return self.catalog.locked_at(rule_id) if rule_id in self.catalog.all_rules else frozenset()
 
     async def hold(
         self, account: str, dataset: Did, files: Sequence[Did], rse: str, lifetime_s: int, activity: str
@@ -74,7 +74,7 @@ class FakeRemoval:
         """Let the undertaker delete what has expired, then the reaper what was purged and no rule keeps."""
         for did in self.expired & self.catalog.datasets.keys():
             self._bury(did)
-        kept = {lock for rule_id in self.catalog.rules_added for lock in self.catalog.locked_at(rule_id)}
+        kept = {lock for rule_id in self.catalog.all_rules for lock in self.catalog.locked_at(rule_id)}
         for did, rse in {(did, rse) for did, rse in self.purged - kept if rse not in self.idle}:
             self.purged.discard((did, rse))
             self.storage.files.pop(self.catalog.url(rse, did), None)
@@ -84,8 +84,9 @@ class FakeRemoval:
 
     def _bury(self, dataset: Did) -> None:
         states = {did: self.catalog.replica_states(did) for did in self.catalog.datasets[dataset].files}
-        for rule_id in [one for one, (_, ruled, _) in self.catalog.rules_added.items() if ruled == dataset]:
+        for rule_id in [one for one, (_, ruled, _) in self.catalog.all_rules.items() if ruled == dataset]:
             self.purged |= self.catalog.locked_at(rule_id)
-            del self.catalog.rules_added[rule_id]
+            self.catalog.rules_added.pop(rule_id, None)
+            self.catalog.upload_rules.pop(rule_id, None)
         for did, replica in self.catalog.datasets.pop(dataset).files.items():
             self.catalog.left[did] = (replica, states[did])

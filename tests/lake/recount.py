@@ -16,6 +16,7 @@ from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
 from fdr.model import Did, Ending, Intention, Kind, Outcome
 from fdr.planned import planned
+from fdr.rucio_catalog import UPLOAD_COMMENT
 from fdr.rundir import RunDir
 from fdr.scenario.load import load_scenario
 
@@ -80,9 +81,24 @@ def attached_files(lake: LakeHome, run: str) -> set[Did]:
 
 
 def rules_in_database(lake: LakeHome, run: str) -> dict[str, str]:
-    """Return the states of the run's rules, O for OK, by their ids as Rucio's clients see them."""
-    sql = f"SELECT replace(id::text, '-', ''), state FROM rules WHERE name LIKE '{run}/%'"
+    """Return the states of the run's rules, O for OK, by their ids as Rucio's clients see them.
+
+    The rules that datasets are born with, for their uploads, are not among them.
+    """
+    sql = (
+        f"SELECT replace(id::text, '-', ''), state FROM rules WHERE name LIKE '{run}/%'"
+        f" AND comments <> '{UPLOAD_COMMENT}'"
+    )
     return dict(rows(lake, sql))
+
+
+def locks_in_database(lake: LakeHome, run: str, *, of_uploads: bool) -> Counter[str]:
+    """Count the states of the run's locks, O for OK: those of upload rules, or those of all other rules."""
+    sql = (
+        "SELECT locks.state FROM locks JOIN rules ON rules.id = rule_id"
+        f" WHERE locks.name LIKE '{run}/%' AND (comments = '{UPLOAD_COMMENT}') = {of_uploads}"
+    )
+    return Counter(state for (state,) in rows(lake, sql))
 
 
 def rules_in_journal(directory: RunDir) -> set[str]:

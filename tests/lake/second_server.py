@@ -185,9 +185,10 @@ class Relay:
 
 
 class _QuietServer(ThreadingHTTPServer):
-    """A server for clients that break off."""
+    """A server for clients that break off, and that come all at once."""
 
     daemon_threads = True
+    request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing."""

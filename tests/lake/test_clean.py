@@ -211,3 +211,20 @@ def test_a_run_that_was_killed_half_way_goes_too(lake: LakeHome, tmp_path: Path)
     assert last_line(done)["dark_removed"] >= 1
     assert run.records() == {table: [] for table in TABLES}
     assert run.files() == {}
+
+
+EXPIRES_S = 40
+GONE_WITHIN_S = 150  # a rule is looked at every few seconds, and the reaper leaves an RSE alone for a while
+
+
+def test_a_run_that_nobody_cleans_is_gone_when_its_lifetime_is_over(lake: LakeHome, tmp_path: Path) -> None:
+    """Uploads that no rule of the scenario covers, too: every dataset has one that purges them."""
+    run = Run(lake, RunDir(tmp_path / "brief"))
+    changes = f"defaults.lifetime={EXPIRES_S}s", "grace=30s", "experiments.SKA.rules=[]"
+    sets = [f"--set={change}" for change in changes]
+    assert start(run, *SMALL, *sets).wait(BEGUN_WITHIN_S) in {0, 3}
+    assert {scope for scope, *_ in run.records()["replicas"]} == {"cta_fdr", "lsst_fdr", "ska_fdr"}
+    deadline = time.monotonic() + EXPIRES_S + GONE_WITHIN_S
+    while any(run.records().values()) or run.files():
+        assert time.monotonic() < deadline, (run.records(), list(run.files()))
+        time.sleep(1)

@@ -14,8 +14,16 @@ from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
+from fdr.rucio_catalog import UPLOAD_COMMENT
 from tests.lake import recount
-from tests.lake.recount import count_again, files_on_disk, replicas_in_database, rows, rules_in_database
+from tests.lake.recount import (
+    count_again,
+    files_on_disk,
+    locks_in_database,
+    replicas_in_database,
+    rows,
+    rules_in_database,
+)
 from tests.lake.smoke import smoke
 from tests.lake.smoke_run import FinishedRun, run_smoke
 from tests.lake.smoke_run import fdr as run_fdr
@@ -82,8 +90,23 @@ def test_rules_and_locks_are_those_in_the_database(run: FinishedRun, run_id: str
     told = run.report["experiments"].values()
     assert states == {"O": sum(experiment["rules"]["ok"] for experiment in told)}
     assert states["O"] == sum(experiment["rules"]["added"] for experiment in told) == 10
-    locks = Counter(state for (state,) in rows(lake, f"SELECT state FROM locks WHERE name LIKE '{run_id}/%'"))
-    assert locks == {"O": 60 * 2 + 40 + 32}
+    assert locks_in_database(lake, run_id, of_uploads=False) == {"O": 60 * 2 + 40 + 32}
+
+
+def test_every_upload_is_locked_where_it_was_put_until_its_dataset_expires(
+    run: FinishedRun, run_id: str, lake: LakeHome
+) -> None:
+    """A rule that purges for every dataset, a lock for every file at the RSE of its upload, no file moved."""
+    rules = rows(
+        lake,
+        f"SELECT count(*), count(distinct name) FROM rules WHERE comments = '{UPLOAD_COMMENT}'"
+        f" AND name LIKE '{run_id}/%' AND purge_replicas AND state = 'O' AND expires_at IS NOT NULL",
+    )
+    datasets = sum(told["datasets"]["planned"] for told in run.report["experiments"].values())
+    assert rules == [(str(datasets), str(datasets))]
+    assert locks_in_database(lake, run_id, of_uploads=True) == {"O": 132}
+    nowhere = rows(lake, f"SELECT count(*) FROM replicas WHERE name LIKE '{run_id}/%' AND lock_cnt = 0")
+    assert nowhere == [("0",)]
 
 
 def test_replicas_are_uploads_and_transfers(run: FinishedRun, run_id: str, lake: LakeHome) -> None:

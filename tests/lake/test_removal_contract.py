@@ -178,3 +178,29 @@ async def test_only_what_is_there_and_ones_own_expires(subject: Subject) -> None
     assert await refusal(theirs) == "access-denied"
     await subject.take_turn()
     assert await subject.removal.present(ACCOUNT, [dataset]) == {dataset}
+
+
+async def test_a_dataset_is_born_with_the_rule_that_keeps_its_uploads(subject: Subject) -> None:
+    """It locks each file where it was put, whichever RSE that was; with the dataset, all of it goes."""
+    dataset = subject.did("dataset")
+    born = Rule("PIC-DCACHE|DESY-DCACHE", 1, LIFETIME_S, "Functional Test", When.AT_CREATION)
+    for _ in range(2):  # a repetition is the same dataset
+        await subject.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S, born)
+    places = {subject.did("1"): "PIC-DCACHE", subject.did("2"): "DESY-DCACHE", subject.did("3"): "PIC-DCACHE"}
+    replicas = [NewReplica(did, dataset, rse, 10, "0a0b0c0d") for did, rse in places.items()]
+    await subject.catalog.register(ACCOUNT, replicas)
+    assert await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix) == []
+    (rule,) = await subject.removal.rules_on(ACCOUNT, dataset)
+    assert (rule.account, rule.expression) == (ACCOUNT, born.to)
+
+    async def is_locked() -> bool:
+        return await subject.removal.locks(ACCOUNT, rule.rule_id) == set(places.items())
+
+    await subject.until(is_locked)
+    records = await subject.inventory.files(ACCOUNT, list(places))
+    assert {did: record.rses for did, record in records.items()} == {
+        did: frozenset({rse}) for did, rse in places.items()
+    }
+    assert not any(record.other_states for record in records.values())
+    await subject.removal.expire(ACCOUNT, [dataset])
+    await subject.until_gone(dataset, *places)

@@ -1,0 +1,252 @@
+"""Injection, whole: fdr against Rucio's UploadClient in threads, and against a bare loop of the same calls.
+
+Usage: python benchmarks/injection.py [FILES] [ROUNDS]
+
+Each file of 1 kB is put over root:// with its checksum verified by the storage, registered, and attached to a
+dataset that has a rule. On one lake, one after the other, round after round; medians and ratios are printed.
+``UploadClient`` gets fewer files: it is slow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from benchmarks.stage import heading, in_turn, median, stage
+from fdr.catalog import RseFacts
+from fdr.connection import read_connection
+from fdr.journal.reader import read_journal
+from fdr.lake.home import LakeHome
+from fdr.model import Did, GeneratorUsage, Outcome
+from fdr.payload import Payload
+from fdr.pfn import Locator
+from fdr.rucio_catalog import _write_prefixes
+from fdr.rucio_client import new_client
+
+SIZE = 1000
+PER_DATASET = 250
+PUTS_AT_ONCE = 16  # at an RSE, as fdr has it
+UPLOAD_CLIENT_THREADS = 4
+UPLOAD_CLIENT_FILES = 80
+RSES = ("BENCH-A", "BENCH-B", "BENCH-C")
+ACCOUNT, SCOPE = "bench", "bench"
+ADMINISTRATOR = (
+    "root"  # nobody else may add replicas by themselves under the generic policy, as UploadClient does
+)
+LIFETIME_S = 6 * 3600
+
+SCENARIO = """
+schema: fdr/1
+name: injection
+duration: {duration_s}s
+seed: 1
+grace: 30s
+defaults: {{lifetime: 6h}}
+rses:
+  BENCH-A: {{qos: BENCH}}
+  BENCH-B: {{qos: BENCH}}
+  BENCH-C: {{qos: BENCH}}
+experiments:
+  BENCH:
+    account: bench
+    scope: bench
+    inject:
+      files: {files}
+      size: 1 kB
+      dataset: {{files: 250}}
+      to: {{qos: BENCH}}
+      arrivals: constant
+objectives: [upload.success >= 100%]
+"""
+
+
+def by_fdr(lake: LakeHome, files: int) -> dict[str, float]:
+    """Run a scenario that is due within a second, and read from its journal how long it took."""
+    from rich.console import Console
+
+    from fdr.changes import Changes
+    from fdr.rehearse import rehearse
+
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        path = Path(folder) / "injection.yaml"
+        path.write_text(SCENARIO.format(files=files, duration_s=1))
+        run = Path(folder) / "run"
+        code = rehearse(path, Changes(), str(lake.client_cfg), run, False, Console(file=sys.stderr))
+        with read_journal(run / "journal.sqlite") as reader:
+            events = list(reader.events())
+    if code:
+        raise SystemExit(f"the run ended with {code}")
+    outcomes = [event for event in events if isinstance(event, Outcome)]
+    registered = [one for one in outcomes if one.step == "register" and one.ending == "ok"]
+    usage = [event for event in events if isinstance(event, GeneratorUsage)]
+    seconds = max(one.ended_at for one in registered) - min(one.begun_at for one in outcomes)
+    cpu = usage[-1].cpu_seconds - usage[0].cpu_seconds
+    return told(len(registered), seconds, cpu)
+
+
+def by_bare_loop(lake: LakeHome, files: int) -> dict[str, float]:
+    """Make the same calls and the same puts with threads, and write nothing down."""
+    connection = read_connection(lake.client_cfg)
+    from fdr.storage.gfal_context import gfal_context, gfal_environment, load_gfal2
+
+    gfal2 = load_gfal2(gfal_environment(60, connection.x509_cert_dir, loopback_only=True))
+    with tempfile.TemporaryDirectory() as tokens:
+        os.environ["RUCIO_CONFIG"] = str(connection.rucio_cfg)
+        client = new_client(connection, ACCOUNT, Path(tokens), 60, may_ask=False)
+        locators = {rse: locator(client, rse) for rse in RSES}
+        own = threading.local()
+
+        def put(number: int) -> tuple[int, str, str]:
+            rse = RSES[number % len(RSES)]
+            if not hasattr(own, "context"):
+                own.context = gfal_context(gfal2, 60)
+            name = f"{prefix}/{number // PER_DATASET:05d}/{number:07d}"
+            payload = Payload(name, SIZE)
+            adler32 = payload.adler32()
+            parameters = own.context.transfer_parameters()
+            parameters.create_parent = True
+            parameters.timeout = 61
+            parameters.set_checksum(gfal2.checksum_mode.target, "ADLER32", adler32)
+            descriptor = os.memfd_create("bare")
+            for chunk in payload.chunks():
+                os.write(descriptor, chunk)
+            url = locators[rse].url(Did(SCOPE, name))
+            own.context.filecopy(parameters, f"file:///proc/self/fd/{descriptor}", url)
+            os.close(descriptor)
+            return number, name, adler32
+
+        prefix = f"bare-{time.time_ns()}"
+        begun, begun_cpu = time.monotonic(), time.process_time()
+        rule = {
+            "account": ACCOUNT, "copies": 1, "rse_expression": "QOS=BENCH", "lifetime": LIFETIME_S,
+            "activity": "Functional Test", "purge_replicas": True, "grouping": "NONE",
+        }  # fmt: skip
+        for dataset in range(-(-files // PER_DATASET)):
+            client.add_dataset(SCOPE, f"{prefix}/dataset-{dataset:05d}", rules=[rule], lifetime=LIFETIME_S)
+        with ThreadPoolExecutor(PUTS_AT_ONCE * len(RSES)) as pool:
+            waiting: list[tuple[int, str, str]] = []
+            left = {pool.submit(put, number) for number in range(files)}
+            while left or waiting:
+                done = [future for future in left if future.done()]
+                left.difference_update(done)
+                waiting += [future.result() for future in done]
+                group, waiting = waiting[:1000], waiting[1000:]
+                if group:
+                    client.attach_dids_to_dids(attachments(prefix, group), ignore_duplicate=True)
+                else:
+                    time.sleep(0.01)
+        seconds = time.monotonic() - begun
+        for dataset in range(-(-files // PER_DATASET)):
+            client.set_status(SCOPE, f"{prefix}/dataset-{dataset:05d}", open=False)
+    return told(files, seconds, time.process_time() - begun_cpu)
+
+
+def attachments(prefix: str, group: list[tuple[int, str, str]]) -> list[dict[str, Any]]:
+    """Return the body of one registration."""
+    found: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    for number, name, adler32 in group:
+        key = number // PER_DATASET, RSES[number % len(RSES)]
+        found.setdefault(key, []).append({"scope": SCOPE, "name": name, "bytes": SIZE, "adler32": adler32})
+    return [
+        {"scope": SCOPE, "name": f"{prefix}/dataset-{dataset:05d}", "rse": rse, "dids": dids}
+        for (dataset, rse), dids in found.items()
+    ]
+
+
+def by_upload_client(lake: LakeHome, files: int) -> dict[str, float]:
+    """Upload from files on a disk, each thread with a client of its own, into datasets with a rule."""
+    import logging
+
+    connection = read_connection(lake.client_cfg)
+    os.environ["RUCIO_CONFIG"] = str(connection.rucio_cfg)
+    from fdr.storage.gfal_context import gfal_environment, load_gfal2
+
+    load_gfal2(gfal_environment(60, connection.x509_cert_dir, loopback_only=True))
+    from rucio.client.uploadclient import UploadClient
+
+    quiet = logging.getLogger("quiet")
+    quiet.setLevel(logging.CRITICAL)
+    prefix = f"uploadclient-{time.time_ns()}"
+    own = threading.local()
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        for number in range(files):
+            (Path(folder) / f"{number:07d}").write_bytes(os.urandom(SIZE))
+
+        def client(thread: str) -> Any:
+            if not hasattr(own, "client"):
+                token = Path(folder) / f"token-{thread}"
+                rucio = new_client(connection, ADMINISTRATOR, token, 60, may_ask=False)
+                own.client = UploadClient(_client=rucio, logger=quiet)
+            return own.client
+
+        def upload(number: int) -> None:
+            dataset = number // PER_DATASET
+            client(threading.current_thread().name).upload([
+                {
+                    "path": f"{folder}/{number:07d}", "rse": RSES[number % len(RSES)], "did_scope": SCOPE,
+                    "did_name": f"{prefix}-{number:07d}", "dataset_scope": SCOPE,
+                    "dataset_name": f"{prefix}-dataset-{dataset:05d}", "force_scheme": "root",
+                }
+            ])  # fmt: skip
+
+        with ThreadPoolExecutor(UPLOAD_CLIENT_THREADS) as pool:
+            for warmed in as_completed([pool.submit(client, str(n)) for n in range(UPLOAD_CLIENT_THREADS)]):
+                warmed.result()
+            begun, begun_cpu = time.monotonic(), time.process_time()
+            upload(0)  # makes the dataset: two at once would meet
+            for done in as_completed([pool.submit(upload, number) for number in range(1, files)]):
+                done.result()
+            seconds = time.monotonic() - begun
+    return told(files, seconds, time.process_time() - begun_cpu)
+
+
+def locator(client: Any, rse: str) -> Locator:
+    """Return where files lie at an RSE."""
+    settings = client.get_rse(rse)
+    return Locator(RseFacts(rse, True, True, _write_prefixes(settings["protocols"]), settings))
+
+
+def told(files: int, seconds: float, cpu: float) -> dict[str, float]:
+    """Return the figures of one run."""
+    return {"files": files, "files_per_s": round(files / seconds, 2), "cpu_ms": round(cpu / files * 1000, 3)}
+
+
+CONTESTANTS = {"fdr": by_fdr, "bare": by_bare_loop, "upload-client": by_upload_client}
+
+
+def main() -> None:
+    """Run one contestant, as this script's own child does, or all of them in turn."""
+    if len(sys.argv) > 1 and sys.argv[1] in CONTESTANTS:
+        with contextlib.redirect_stdout(sys.stderr):
+            figures = CONTESTANTS[sys.argv[1]](LakeHome(Path(sys.argv[2])), int(sys.argv[3]))
+        print(json.dumps(figures))
+        return
+    files = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
+    with stage() as at:
+        at.scenario("injection", SCENARIO.format(files=files, duration_s=1))
+        counts = {"fdr": files, "bare": files, "upload-client": UPLOAD_CLIENT_FILES}
+        commands = {
+            name: [sys.executable, "-m", "benchmarks.injection", name, str(at.lake.directory), str(count)]
+            for name, count in counts.items()
+        }
+        results = in_turn(commands, rounds, at.environment)
+    rate = {name: median(runs, "files_per_s") for name, runs in results.items()}
+    cpu = {name: median(runs, "cpu_ms") for name, runs in results.items()}
+    print(heading())
+    for name in CONTESTANTS:
+        print(f"{name:14} {rate[name]:8.1f} files/s  {cpu[name]:7.2f} ms of client CPU a file")
+    print(f"fdr / UploadClient: {rate['fdr'] / rate['upload-client']:.1f}")
+    print(f"fdr / bare loop:    {rate['fdr'] / rate['bare']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
