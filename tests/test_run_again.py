@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -123,6 +124,8 @@ class Lake:
         with pytest.raises(BaseExceptionGroup) as killed:
             self.run(*sets)
         assert killed.value.subgroup(Killed)
+        del killed
+        gc.collect()  # a dead process tells of no task whose end nobody saw
         self.catalog.weather = lambda *_: None
         with closing(sqlite3.connect(self.directory.journal)) as journal, journal:
             journal.execute("DELETE FROM note")
@@ -154,6 +157,7 @@ def lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
     monkeypatch.setattr(
         fdr.run_report, "to_html", lambda _: "drawing takes a second, and is tested elsewhere"
     )
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
     monkeypatch.setattr(fdr.watch, "INTERVAL_S", 0.2)
     monkeypatch.setattr(fdr.stop_request, "LOOK_EVERY_S", 0.05)
     yield found
