@@ -35,6 +35,7 @@ class OpenDataset:
     ``created`` and ``closed`` come true when Rucio said so and false when it did not; ``ruled`` is set once
     the rules that it gets at its creation have ended, well or not. ``uploads`` counts those begun and not
     ended, ``early_rules_left`` such rules and ``actions_left`` all actions but uploads that have yet to end.
+    ``is_left`` says that uploads were left for a later session, for which it is to stay open.
     """
 
     actions_left: int
@@ -44,6 +45,7 @@ class OpenDataset:
     ruled: asyncio.Event = field(default_factory=asyncio.Event)
     uploads: int = 0
     drained: asyncio.Event = field(default_factory=asyncio.Event)
+    is_left: bool = False
 
     def __post_init__(self) -> None:
         """Nobody waits for uploads that have not begun, nor for rules that there are not."""

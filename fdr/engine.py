@@ -48,6 +48,7 @@ class Engine:
         self._ended_one = asyncio.Event()
         self._idle = asyncio.Event()
         self._standing = standing or Standing()
+        self._held: dict[int, OpenDataset] = {}  # of uploads that are read ahead, a batch at most
         self._work: set[asyncio.Task[None]] = set()
         self._budget = Budget(context.scenario.limits)
         self._defects: list[BaseException] = []
@@ -87,6 +88,9 @@ class Engine:
                 case Left.NOTHING | Left.UNSETTLED:
                     self._pass_over(action)
                 case _:
+                    if action.kind is Kind.UPLOAD:
+                        # All else of its dataset may be done, and be passed over before this is begun.
+                        self._held[action.id] = self._begin(action)
                     yield action
 
     def _pass_over(self, action: Action) -> None:
@@ -153,7 +157,7 @@ class Engine:
         return self._context.file(action) if is_upload else self._context.dataset(action)
 
     def _start(self, action: Action, stop: Stop, *, is_late: bool) -> None:
-        state = self._begin(action)
+        state = self._held.pop(action.id, None) or self._begin(action)
         if action.kind is not Kind.UPLOAD:
             self._spawn(self._perform(action, state))
             return
@@ -184,6 +188,7 @@ class Engine:
         for waiting in self._deferred.values():
             for action, state in waiting:
                 self._drop(action, "stopped")
+                state.is_left = True
                 state.end_upload()
             waiting.clear()
 

@@ -17,13 +17,12 @@ from fdr.changes import Changes, load_changed
 from fdr.clock import SteadyClock
 from fdr.connection import Connection, read_connection
 from fdr.earlier import Earlier, read_earlier
-from fdr.errors import ExitCode, LakeUnusable, UsageError
+from fdr.errors import ExitCode, LakeUnusable
 from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
 from fdr.lake.prepare import prepare_embedded, prepare_foreign
 from fdr.model import Scenario, Verdict
 from fdr.objectives import needs_audit
-from fdr.plan import digest
 from fdr.planned import planned
 from fdr.preflight import check_lake
 from fdr.reach import connect, reach
@@ -31,7 +30,8 @@ from fdr.recorded_run import RecordedRun, recorded_run
 from fdr.rehearsal import Rehearsal
 from fdr.report.make import print_summary
 from fdr.run_report import report_of, write_report
-from fdr.rundir import RunDir, make_run_dir, new_run_id, writing
+from fdr.rundir import RunDir, make_run_dir, new_run_id, open_run_dir, writing
+from fdr.same_run import check_can_go_on, check_plan, check_same_lake, check_scenario
 from fdr.scenario.load import effective_yaml
 from fdr.services import ServiceSampler
 
@@ -68,11 +68,36 @@ def rehearse(
     run = new_run_id(datetime.now(UTC))
     directory = make_run_dir(run, run_dir)
     with directory.held():
-        with writing(directory.path):
-            directory.scenario.write_text(effective_yaml(path, changes.all_sets))
-            _log_to(directory.log)
-        was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
-        return _conclude(recorded_run(directory), connection, was_interrupted, console)
+        return _begin(run, path, changes, scenario, directory, connection, console)
+
+
+def rehearse_or_resume(
+    path: Path, changes: Changes, lake: str, run_dir: Path, prepare_allowed: bool, console: Console
+) -> ExitCode:
+    """Begin the run of a directory, go on with it if it was cut short, or report it again if it has ended.
+
+    So the same command can be given as often as wanted, by whoever starts it again when it dies. A run that
+    ``fdr stop`` or a limit ended has ended. Raises what ``rehearse`` and ``resume`` do, and UsageError if
+    what is there was begun with another scenario or on another lake.
+    """
+    scenario = load_changed(path, changes)
+    directory = open_run_dir(run_dir)
+    with directory.held():  # before it is looked at: another process may be about to begin it
+        if not directory.journal.exists():
+            connection = prepare(connect(lake), scenario, prepare_allowed, console.print)
+            run = new_run_id(datetime.now(UTC))
+            return _begin(run, path, changes, scenario, directory, connection, console)
+        recorded = recorded_run(directory)
+        check_scenario(recorded, scenario)
+        earlier = _earlier(directory)
+        if not earlier.was_cut_short:
+            console.print(f"{recorded.started.run} has ended: it is reported again")
+            return _tell_again(recorded, earlier, lambda: connect(lake), console)
+        check_can_go_on(recorded, earlier)
+        connection = connect(lake)
+        check_same_lake(recorded, connection)
+        console.print(f"{recorded.started.run} was cut short: it goes on")
+        return _go_on(recorded, earlier, connection, console)
 
 
 def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
@@ -82,30 +107,60 @@ def resume(directory: RunDir, lake: str | None, console: Console) -> ExitCode:
     what it was, or it was cleaned, LakeUnusable before anything is done.
     """
     with directory.held():
-        run = recorded_run(directory)
-        _check_plan(run)
-        with read_journal(directory.journal) as reader:
-            earlier = read_earlier(reader)
+        recorded = recorded_run(directory)
+        check_plan(recorded)
+        earlier = _earlier(directory)
         if earlier.is_over and not earlier.standing.has_unsettled():
-            console.print(f"{run.started.run} came to its end: nothing is left to do")
-            return _report(directory, False, console)
-        if earlier.was_cleaned:
-            raise UsageError(f"{directory.path}: fdr clean has removed this run: run its scenario anew")
+            console.print(f"{recorded.started.run} came to its end: nothing is left to do")
+            return _tell_again(recorded, earlier, lambda: recorded.connection(lake), console)
+        check_can_go_on(recorded, earlier)
+        return _go_on(recorded, earlier, recorded.connection(lake), console)
+
+
+def _earlier(directory: RunDir) -> Earlier:
+    with read_journal(directory.journal) as reader:
+        return read_earlier(reader)
+
+
+def _begin(
+    run: str,
+    path: Path,
+    changes: Changes,
+    scenario: Scenario,
+    directory: RunDir,
+    connection: Connection,
+    console: Console,
+) -> ExitCode:
+    """Begin a run in a directory that is held."""
+    with writing(directory.path):
+        directory.scenario.write_text(effective_yaml(path, changes.all_sets))
         _log_to(directory.log)
-        connection = run.connection(lake)
-        was_interrupted = asyncio.run(
-            _perform(run.started.run, run.scenario, directory, connection, console, earlier)
-        )
-        return _conclude(run, connection, was_interrupted, console)
+    was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
+    return _conclude(recorded_run(directory), connection, was_interrupted, console)
 
 
-def _check_plan(run: RecordedRun) -> None:
-    """Refuse to go on with another plan than the one that was begun: names would not mean the same files."""
-    if digest(run.scenario) != run.started.plan_digest:
-        raise UsageError(
-            f"{run.directory.scenario}: its plan is not the one that was begun"
-            f" (undo changes to it, or use fdr {run.started.fdr_version}, which began it)"
-        )
+def _go_on(run: RecordedRun, earlier: Earlier, connection: Connection, console: Console) -> ExitCode:
+    """Go on with a run whose directory is held."""
+    _log_to(run.directory.log)
+    was_interrupted = asyncio.run(
+        _perform(run.started.run, run.scenario, run.directory, connection, console, earlier)
+    )
+    return _conclude(run, connection, was_interrupted, console)
+
+
+def _tell_again(
+    run: RecordedRun, earlier: Earlier, reached: Callable[[], Connection], console: Console
+) -> ExitCode:
+    """Report a run that has ended; one that died before its audit is audited first."""
+    if earlier.was_interrupted or earlier.was_audited or earlier.was_cleaned or not _wants_audit(run):
+        return _report(run.directory, False, console)
+    connection = reached()
+    check_same_lake(run, connection)
+    return _conclude(run, connection, False, console)
+
+
+def _wants_audit(run: RecordedRun) -> bool:
+    return needs_audit(run.scenario.objectives, run.scenario.experiments)
 
 
 def _conclude(run: RecordedRun, connection: Connection, was_interrupted: bool, console: Console) -> ExitCode:
@@ -113,7 +168,7 @@ def _conclude(run: RecordedRun, connection: Connection, was_interrupted: bool, c
 
     Where the audit fails, objectives on it stay undecided.
     """
-    if not was_interrupted and needs_audit(run.scenario.objectives, run.scenario.experiments):
+    if not was_interrupted and _wants_audit(run):
         try:
             audit_held(run, connection, Console(stderr=True))
         except LakeUnusable as error:

@@ -66,9 +66,9 @@ class RunDir:
         """Hold the run, so that no second process works on it; the lock falls with the process.
 
         A request to stop that was meant for an earlier process is forgotten, and so is this one's at the end.
-        Raises UsageError when another process holds it.
+        Raises UsageError when another process holds it, and when the directory cannot be written or locked.
         """
-        with (self.path / "lock").open("w") as file:
+        with _opened(self.path / "lock") as file:
             if not _locks(file):
                 raise UsageError(f"{self.path}: this run is alive in another process")
             try:
@@ -95,13 +95,23 @@ class RunDir:
         return False
 
 
+def _opened(path: Path) -> IO[str]:
+    with writing(path):
+        return path.open("w")
+
+
 def _locks(file: IO[str]) -> bool:
-    """Lock a file, and say whether that worked; one who only asks whether it is locked is waited for."""
+    """Lock a file, and say whether that worked; one who only asks whether it is locked is waited for.
+
+    Raises UsageError where the file system has no locks.
+    """
     for _ in range(LOCK_TRIES):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(LOCK_AGAIN_S)
+        except OSError as error:
+            raise UsageError(f"{file.name}: cannot be locked: {error.strerror}") from error
         else:
             return True
     return False
@@ -126,13 +136,21 @@ def make_run_dir(run: str, chosen: Path | None) -> RunDir:
 
     Raises UsageError when it cannot be made or holds a run already.
     """
-    path = chosen or runs_root() / run
+    directory = open_run_dir(chosen or runs_root() / run)
+    if directory.journal.exists():
+        raise UsageError(f"{directory.path}: holds a run already (choose another --run-dir)")
+    return directory
+
+
+def open_run_dir(path: Path) -> RunDir:
+    """Return the directory of a run that there may be already; it is made where it is missing.
+
+    Raises UsageError when it cannot be made.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{path}: the run directory cannot be made: {error.strerror}") from error
-    if RunDir(path).journal.exists():
-        raise UsageError(f"{path}: holds a run already (choose another --run-dir)")
     return RunDir(path)
 
 

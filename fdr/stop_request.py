@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fdr.stop import Stop
 
 LOOK_EVERY_S = 1.0
+ASKED = "fdr stop"  # how a note says that somebody wanted the run to stop
 
 
 class How(StrEnum):
@@ -82,7 +83,7 @@ async def obey(path: Path, stop: Stop) -> None:
         request = await asyncio.to_thread(requested_stop, path)
         if request is not None:
             now = request.how is How.NOW
-            stop.because("interrupted", f"fdr stop{' --now' if now else ''}, by {request.by}", cancel=now)
+            stop.because("interrupted", f"{ASKED}{' --now' if now else ''}, by {request.by}", cancel=now)
         await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -66,6 +66,7 @@ DOORS = {
     "stomp": ("subscription", "lake"),
     "matplotlib": ("report",),
     "jinja2": ("report",),
+    "junitparser": ("report",),
     "typer": ("cli", "commands", "lake"),
     "asyncio_pool": ("upload_slots",),
     "supervisor": ("lake",),

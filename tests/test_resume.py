@@ -407,6 +407,37 @@ async def test_an_orderly_stop_is_taken_up_where_it_stopped(run: Run) -> None:
     run.check_all_is_done_once()
 
 
+async def test_a_late_upload_of_a_dataset_that_is_done_is_no_hindrance(run: Run) -> None:
+    """Its storage did not answer, so that its dataset was closed without it: it ends, and the run does."""
+    run.storage.hung.add("root://pic-dcache")
+    run.storage.hung.add("davs://pic-dcache")
+    await run.session()
+    assert all(not dataset.is_open for dataset in run.catalog.datasets.values())
+    unknown = [event.action for event in run.outcomes("put") if event.ending is Ending.UNKNOWN]
+    assert len(unknown) == 60
+    run.storage.hung.clear()
+    async with asyncio.timeout(20):
+        await run.session()
+    last = {event.action: event for event in run.outcomes("register")}
+    assert {(last[action].ending, last[action].reason) for action in unknown} == {
+        (Ending.FAILED, "unsupported-operation")
+    }
+    assert not run.earlier().standing.has_unsettled()
+
+
+async def test_an_orderly_stop_while_late_work_waits_is_taken_up(run: Run) -> None:
+    """Files that waited for room are not left out of datasets that are closed meanwhile."""
+    await run.session(Death(10, of="put"))
+    await run.clock.sleep_until(BEGIN + 3600)
+    run.storage.when_put = lambda: run.stop.because("interrupted", "SIGTERM")
+    await run.session(in_flight=2)
+    assert 0 < len(run.registered()) < planned_files(run)
+    run.stop, run.storage.when_put = Stop(), lambda: None
+    async with asyncio.timeout(20):
+        await run.session()
+    run.check_all_is_done_once()
+
+
 async def test_rules_that_were_cancelled_are_added_again(run: Run) -> None:
     """After fdr stop --now the run goes on with all that was planned, and waits for no rule that is gone."""
     run.catalog.transfers_run = False

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -90,3 +93,21 @@ def test_a_second_process_is_refused_and_a_dead_one_does_not_block(runs: Path) -
         holder.wait(10)
     with made.held():
         assert holder.returncode == -9
+
+
+def test_a_directory_that_cannot_be_locked_is_a_usage_error(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A volume that belongs to somebody else, or whose file system has no locks, is said, not traced."""
+    made = a_run(runs, "20261122T203015-aaaa")
+    (made.path / "lock").mkdir()
+    with pytest.raises(UsageError, match="lock: cannot be written: Is a directory"), made.held():
+        pass
+    (made.path / "lock").rmdir()
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(UsageError, match="lock: cannot be locked: No locks available"), made.held():
+        pass

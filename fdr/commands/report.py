@@ -10,15 +10,21 @@ import typer
 from fdr import run_report
 from fdr.commands.options import Json, Run, out
 from fdr.errors import UsageError
-from fdr.report.make import print_summary, to_html, to_json_text
+from fdr.report.make import print_summary, to_html, to_json_text, to_junit, to_markdown
 from fdr.rundir import find_run_dir, writing
 
-FORMATS = {"terminal": run_report.summary_text, "html": to_html, "json": to_json_text}
+FORMATS = {
+    "terminal": run_report.summary_text,
+    "html": to_html,
+    "json": to_json_text,
+    "junit": to_junit,
+    "markdown": to_markdown,
+}
 
 
 def report(
     run: Run = None,
-    form: Annotated[str, typer.Option("--format", help="terminal, html or json.")] = "terminal",
+    form: Annotated[str, typer.Option("--format", help=f"{', '.join(FORMATS)}.")] = "terminal",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write to this file.")] = None,
     as_json: Json = False,
 ) -> None:

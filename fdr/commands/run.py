@@ -19,6 +19,7 @@ from fdr.commands.options import (
     changes,
     out,
 )
+from fdr.errors import UsageError
 
 
 def run(
@@ -34,9 +35,20 @@ def run(
     prepare: Annotated[
         bool, typer.Option(help="Let accounts, scopes and limits be made on a lake that is not ours.")
     ] = False,
+    resume_if_exists: Annotated[
+        bool,
+        typer.Option(
+            "--resume-if-exists",
+            help="Go on with the run in --run-dir if it was cut short; report it again if it has ended.",
+        ),
+    ] = False,
 ) -> None:
     """Rehearse a scenario on a lake: inject, replicate, follow, report, judge."""
     changed = changes(sets, scale, size_scale, speed, duration, seed)
-    from fdr.rehearse import rehearse  # what a run needs takes a second to import
+    from fdr import rehearse  # what a run needs takes a second to import
 
-    raise typer.Exit(rehearse(scenario_file, changed, lake, run_dir, prepare, out))
+    if not resume_if_exists:
+        raise typer.Exit(rehearse.rehearse(scenario_file, changed, lake, run_dir, prepare, out))
+    if run_dir is None:
+        raise UsageError("--resume-if-exists: name the directory of the run too: --run-dir DIR")
+    raise typer.Exit(rehearse.rehearse_or_resume(scenario_file, changed, lake, run_dir, prepare, out))

@@ -85,6 +85,20 @@ def to_html(report: Report) -> str:
     return render(to_json(report))
 
 
+def to_junit(report: Report) -> str:
+    """Return the report as JUnit XML: every objective a case, and the run itself."""
+    from fdr.report.junit import render
+
+    return render(to_json(report))
+
+
+def to_markdown(report: Report) -> str:
+    """Return the report as Markdown with GitHub's tables."""
+    from fdr.report.markdown import render
+
+    return render(to_json(report))
+
+
 def print_summary(report: Report, console: Console) -> None:
     """Print what a person wants to know first."""
     from fdr.report.terminal import show

@@ -32,7 +32,7 @@ def show(report: dict[str, Any], console: Console) -> None:
         _transfers(report["transfers"]),
         _services(report["services"]),
         _failures(report["failures"]),
-        Text(_generator(report["generator"])),
+        Text(words.generator(report["generator"])),
         Text(words.audit(report["audit"])),
         _objectives(report["objectives"]),
     ):
@@ -146,15 +146,6 @@ def _failures(failures: list[dict[str, Any]]) -> Table | None:
     if len(failures) > FAILURES_SHOWN:
         table.caption = f"and {len(failures) - FAILURES_SHOWN} more in the report"
     return table
-
-
-def _generator(generator: dict[str, Any]) -> str:
-    late = [words.duration(generator[key]) for key in ("lateness_p99", "lateness_max")]
-    return (
-        f"fdr itself: lateness p99 {late[0]}, max {late[1]};"
-        f" {words.duration(generator['cpu_seconds'])} CPU, {words.size(generator['memory_peak'])} memory,"
-        f" {words.number(generator['requests'])} requests to Rucio"
-    )
 
 
 def _objectives(objectives: list[dict[str, Any]]) -> Table | None:

@@ -122,6 +122,16 @@ def audit(found: dict[str, Any] | None) -> str:
     return f"audited {moment(found['at'])}, {looked}: {counts}{unseen}"
 
 
+def generator(used: dict[str, Any]) -> str:
+    """Write what fdr itself did and used as one sentence without a full stop."""
+    late = [duration(used[key]) for key in ("lateness_p99", "lateness_max")]
+    return (
+        f"fdr itself: lateness p99 {late[0]}, max {late[1]};"
+        f" {duration(used['cpu_seconds'])} CPU, {size(used['memory_peak'])} memory,"
+        f" {number(used['requests'])} requests to Rucio"
+    )
+
+
 def sentences(parts: Iterable[str]) -> str:
     """Write parts as sentences."""
     return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)

@@ -19,6 +19,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from fdr.lake import embedded
@@ -80,14 +81,15 @@ def killed(command: list[str], lake: LakeHome, runs: Path, directory: RunDir, af
 def kill_and_resume(lake: LakeHome, runs: Path, moments_s: Sequence[float]) -> tuple[int, RunDir]:
     """Kill a run at the first moment and its resumptions at the others, then let it end.
 
-    Return how many kills there were, as a process may end before its moment, and the run's directory.
+    It is gone on with by ``fdr resume`` and by the command that began it, in turn. Return how many kills
+    there were, as a process may end before its moment, and the run's directory.
     """
     directory = RunDir(Path(tempfile.mkdtemp(prefix="crash-", dir=runs)))
-    command = [str(FDR), "run", str(SMOKE), *QUICK, "--run-dir", str(directory.path)]
-    for kills, moment_s in enumerate((*moments_s, WITHIN_S)):
+    run = [str(FDR), "run", str(SMOKE), *QUICK, "--run-dir", str(directory.path), "--resume-if-exists"]
+    resume = [str(FDR), "resume", str(directory.path)]
+    for kills, (moment_s, command) in enumerate(zip((*moments_s, WITHIN_S), cycle((run, resume)))):
         if not killed(command, lake, runs, directory, moment_s):
             return kills, directory
-        command = [str(FDR), "resume", str(directory.path)]
     raise TimeoutError(f"{directory.path}: it did not end in {WITHIN_S} s")
 
 
