@@ -3,15 +3,18 @@
 Usage: python benchmarks/injection.py [FILES] [ROUNDS]
 
 Each file of 1 kB is put over root:// with its checksum verified by the storage, registered, and attached to a
-dataset that has a rule. On one lake, one after the other, round after round; medians and ratios are printed.
-``UploadClient`` gets fewer files: it is slow.
+dataset that has a rule; `rucio upload` makes a rule for the file instead. On one lake, one after the other,
+round after round; medians and ratios are printed. The usual ways get fewer files: they are slow. The CPU of
+the two that are programs of their own includes their start.
 """
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -25,17 +28,19 @@ from fdr.catalog import RseFacts
 from fdr.connection import read_connection
 from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
+from fdr.lake.install import lake_python
+from fdr.lake.shell import exports
 from fdr.model import Did, GeneratorUsage, Outcome
 from fdr.payload import Payload
 from fdr.pfn import Locator
 from fdr.rucio_catalog import _write_prefixes
 from fdr.rucio_client import new_client
+from fdr.storage.gfal_context import gfal_context, gfal_environment, load_gfal2
 
 SIZE = 1000
 PER_DATASET = 250
 PUTS_AT_ONCE = 16  # at an RSE, as fdr has it
 UPLOAD_CLIENT_THREADS = 4
-UPLOAD_CLIENT_FILES = 80
 RSES = ("BENCH-A", "BENCH-B", "BENCH-C")
 ACCOUNT, SCOPE = "bench", "bench"
 ADMINISTRATOR = (
@@ -95,8 +100,6 @@ def by_fdr(lake: LakeHome, files: int) -> dict[str, float]:
 def by_bare_loop(lake: LakeHome, files: int) -> dict[str, float]:
     """Make the same calls and the same puts with threads, and write nothing down."""
     connection = read_connection(lake.client_cfg)
-    from fdr.storage.gfal_context import gfal_context, gfal_environment, load_gfal2
-
     gfal2 = load_gfal2(gfal_environment(60, connection.x509_cert_dir, loopback_only=True))
     with tempfile.TemporaryDirectory() as tokens:
         os.environ["RUCIO_CONFIG"] = str(connection.rucio_cfg)
@@ -167,8 +170,6 @@ def by_upload_client(lake: LakeHome, files: int) -> dict[str, float]:
 
     connection = read_connection(lake.client_cfg)
     os.environ["RUCIO_CONFIG"] = str(connection.rucio_cfg)
-    from fdr.storage.gfal_context import gfal_environment, load_gfal2
-
     load_gfal2(gfal_environment(60, connection.x509_cert_dir, loopback_only=True))
     from rucio.client.uploadclient import UploadClient
 
@@ -208,6 +209,49 @@ def by_upload_client(lake: LakeHome, files: int) -> dict[str, float]:
     return told(files, seconds, time.process_time() - begun_cpu)
 
 
+def by_rucio_upload(lake: LakeHome, files: int) -> dict[str, float]:
+    """Upload with the stock command line, a command a file, as an administrator in a loop of the shell."""
+    name = f"cli-{time.time_ns()}"
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        for number in range(files):
+            (Path(folder) / f"{name}-{number}").write_bytes(os.urandom(SIZE))
+        loop = f"for file in {folder}/*; do rucio upload --rse {RSES[0]} --scope {SCOPE} $file; done"
+        begun, before = time.monotonic(), os.times()
+        subprocess.run(["bash", "-ec", f"{exports(lake)}\n{loop}"], check=True, stdout=sys.stderr)
+        seconds, after = time.monotonic() - begun, os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return told(files, seconds, cpu)
+
+
+def by_automatix(lake: LakeHome, files: int) -> dict[str, float]:
+    """Let Rucio's own daemon for test data make one dataset at each of the RSEs."""
+    config = configparser.ConfigParser(interpolation=None)
+    config.read([lake.server_cfg, lake.client_cfg])
+    config["automatix"] = {
+        "rses": "QOS=BENCH",
+        "account": ADMINISTRATOR,
+        "scope": SCOPE,
+        "set_metadata": "False",
+    }
+    each = -(-files // len(RSES))
+    distribution = {"bench": {"probability": 1, "nbfiles": each, "filesize": SIZE, "metadata": {}}}
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        cfg, wanted = Path(folder) / "rucio.cfg", Path(folder) / "automatix.json"
+        with cfg.open("w") as file:
+            config.write(file)
+        wanted.write_text(json.dumps(distribution))
+        command = [lake_python().with_name("rucio-automatix"), "--run-once", "--input-file", wanted]
+        env = {**os.environ, "RUCIO_CONFIG": str(cfg)}
+        env |= gfal_environment(60, read_connection(lake.client_cfg).x509_cert_dir, loopback_only=True)
+        begun, before = time.monotonic(), os.times()
+        done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
+        seconds, after = time.monotonic() - begun, os.times()
+    if done.stderr.count("successfully registered") != len(RSES):
+        raise SystemExit(done.stderr)
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return told(each * len(RSES), seconds, cpu)
+
+
 def locator(client: Any, rse: str) -> Locator:
     """Return where files lie at an RSE."""
     settings = client.get_rse(rse)
@@ -219,7 +263,14 @@ def told(files: int, seconds: float, cpu: float) -> dict[str, float]:
     return {"files": files, "files_per_s": round(files / seconds, 2), "cpu_ms": round(cpu / files * 1000, 3)}
 
 
-CONTESTANTS = {"fdr": by_fdr, "bare": by_bare_loop, "upload-client": by_upload_client}
+CONTESTANTS = {
+    "fdr": by_fdr,
+    "bare": by_bare_loop,
+    "upload-client": by_upload_client,
+    "automatix": by_automatix,
+    "rucio-upload": by_rucio_upload,
+}
+MOST_FILES = {"upload-client": 80, "automatix": 30, "rucio-upload": 4}
 
 
 def main() -> None:
@@ -233,11 +284,9 @@ def main() -> None:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with stage() as at:
         at.scenario("injection", SCENARIO.format(files=files, duration_s=1))
-        counts = {"fdr": files, "bare": files, "upload-client": UPLOAD_CLIENT_FILES}
-        commands = {
-            name: [sys.executable, "-m", "benchmarks.injection", name, str(at.lake.directory), str(count)]
-            for name, count in counts.items()
-        }
+        command = [sys.executable, "-m", "benchmarks.injection"]
+        counts = {name: str(min(files, MOST_FILES.get(name, files))) for name in CONTESTANTS}
+        commands = {name: [*command, name, str(at.lake.directory), count] for name, count in counts.items()}
         results = in_turn(commands, rounds, at.environment)
     rate = {name: median(runs, "files_per_s") for name, runs in results.items()}
     cpu = {name: median(runs, "cpu_ms") for name, runs in results.items()}
