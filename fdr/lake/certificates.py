@@ -47,14 +47,16 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class UserCertificates:
-    """Where a user's certificate, its key, and a proxy of it are; ``name`` is its subject, as the grid writes it.
+    """Where a user's certificate, its key, and a proxy of it are.
 
-    ``proxy`` holds the proxy, its key and the certificate of its user, as everything that speaks GSI reads it.
+    ``name`` is its subject, as the grid writes it. ``proxy`` holds the proxy, its key and the certificate of
+    its user, as everything that speaks GSI reads it, ``both`` the certificate and its key.
     """
 
     name: str
     cert: Path
     key: Path
+    both: Path
     proxy: Path
 
 
@@ -95,7 +97,7 @@ def make_certificates(
 
 def make_user(directory: Path, made: Certificates, name: str) -> UserCertificates:
     """Make a user's certificate, or keep it while it is good, and a new proxy of it. Raises LakeUnusable."""
-    cert, key, proxy = (directory / f"{name}.{end}" for end in ("pem", "key", "proxy"))
+    cert, key, both, proxy = (directory / f"{name}.{end}" for end in ("pem", "key", "both", "proxy"))
     with _writing(directory):
         authority = _authority(made, directory, KeyKind.RSA)
 
@@ -103,9 +105,10 @@ def make_user(directory: Path, made: Certificates, name: str) -> UserCertificate
             return signing.user(authority, name, CERTIFICATE_LIFETIME, KeyKind.RSA)
 
         user = _kept_or_made(authority, cert, key, issue, lambda _: True)
+        _replace(both, user.certificate_pem + user.key_pem, mode=0o600)
         of_user = signing.proxy(user, PROXY_LIFETIME)
         _replace(proxy, of_user.certificate_pem + of_user.key_pem + user.certificate_pem, mode=0o600)
-    return UserCertificates(signing.distinguished_name(user), cert, key, proxy)
+    return UserCertificates(signing.distinguished_name(user), cert, key, both, proxy)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ PROXY_INFORMATION = x509.UnrecognizedExtension(
 
 
 class KeyKind(enum.Enum):
-    """Which keys are made: elliptic curves are quick, and the grid's own authentication (GSI) takes RSA only."""
+    """Which keys are made: elliptic curves are quick, but GSI, the grid's authentication, takes RSA only."""
 
     CURVE = "curve"
     RSA = "rsa"
