@@ -17,8 +17,9 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 CACHE = Path("/var/cache/fdr/layers")
@@ -89,7 +90,7 @@ def build(dockerfile: Path) -> Image:
         key = hashlib.sha256(f"{key}\n{word} {rest}\n{image.environment}\n{image.user}".encode()).hexdigest()
         match word:
             case "FROM":
-                image = replace(image, layers=(_layer(key, lambda new: _debian(rest, new)),))
+                image = replace(image, layers=(_layer(key, partial(_debian, rest)),))
             case "RUN":
                 image = _with(image, key, "", rest)
             case "COPY":
@@ -144,7 +145,7 @@ def _with(image: Image, key: str, before: str, command: str) -> Image:
     return replace(image, layers=(*image.layers, _layer(key, make)))
 
 
-def _layer(key: str, make: object) -> Path:
+def _layer(key: str, make: Callable[[Path], None]) -> Path:
     kept = CACHE / key
     if not kept.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -153,7 +154,7 @@ def _layer(key: str, make: object) -> Path:
         (new / "files").mkdir()
         (new / "work").mkdir()
         try:
-            make(new)  # type: ignore[operator]
+            make(new)
             new.rename(kept)
         except OSError:
             if not kept.exists():  # else somebody else was as quick
@@ -178,7 +179,9 @@ def _with_contents(key: str, context: Path, sources: Sequence[str]) -> str:
         path = context / source
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
-                digest.update(f"{file.relative_to(context)} {file.stat().st_mode}".encode() + file.read_bytes())
+                digest.update(
+                    f"{file.relative_to(context)} {file.stat().st_mode}".encode() + file.read_bytes()
+                )
     return digest.hexdigest()
 
 
@@ -189,7 +192,9 @@ def _copying(context: Path, sources: Sequence[str], target: str, directory: str)
         path = context / source
         if path.is_dir():
             ignored = "--exclude=__pycache__ --owner=0 --group=0"
-            lines.append(f"mkdir -p {place}; tar -C {shlex.quote(str(path))} {ignored} -c . | tar -C {place} -x")
+            lines.append(
+                f"mkdir -p {place}; tar -C {shlex.quote(str(path))} {ignored} -c . | tar -C {place} -x"
+            )
         else:
             lines.append(f"install -m 644 {shlex.quote(str(path))} {place}")
     return "\n".join(lines) + "\n"

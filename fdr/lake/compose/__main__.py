@@ -14,15 +14,15 @@ from fdr.scenario.load import load_scenario
 USAGE = "usage: python -m fdr.lake.compose write | prepare SCENARIO"
 
 
-def main(arguments: list[str], software: Software | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Write the configuration, or prepare the lake; return the exit code."""
-    places, software = Places(), software or Software()
+    places = Places()
     try:
         match arguments:
             case ["write"]:
-                write_all(Path(places.lake), places, software)
+                write_all(Path(places.lake), places, Software())
             case ["prepare", scenario]:
-                made = prepare(Path(places.client_cfg), load_scenario(Path(scenario)), software, _say)
+                made = prepare(Path(places.client_cfg), load_scenario(Path(scenario)), _say)
                 _say(f"the lake is ready ({len(made)} changes)")
             case _:
                 print(USAGE, file=sys.stderr)

@@ -59,17 +59,16 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Software:
-    """What differs from image to image: where Rucio's package is, and how its Apache is set up.
+    """What differs from system to system: where Rucio's package is, and how Apache is set up.
 
     ``apache`` are the lines that load Apache's modules, ``python_home`` the environment that has Rucio if it
-    is not the system's. ``fts`` is the URL under which Rucio knows FTS.
+    is not the system's. As it stands it is Rucio's development image.
     """
 
     rucio: PurePosixPath = RUCIO_PACKAGE
     python_home: PurePosixPath | None = None
     web_user: str = "apache"
     apache: tuple[str, ...] = ("ServerRoot /etc/httpd", "Include conf.modules.d/*.conf")
-    fts: str = f"https://{FTS[0]}:{FTS[1]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fdr.connection import read_connection
 from fdr.errors import LakeUnusable
-from fdr.lake.compose.places import BROKER, FTS, ROBOT, RUCIO, STORAGE_PORT, STORAGES, Software
+from fdr.lake.compose.places import BROKER, FTS, ROBOT, RUCIO, STORAGE_PORT, STORAGES
 from fdr.lake.endpoints import administer
 from fdr.lake.prepare import prepare_whole
 from fdr.lake.settings import Site
@@ -24,9 +24,7 @@ LISTEN_WITHIN_S = 120
 POLL_S = 0.2
 
 
-def prepare(
-    client_cfg: Path, scenario: Scenario, software: Software, say: Callable[[str], None]
-) -> list[str]:
+def prepare(client_cfg: Path, scenario: Scenario, say: Callable[[str], None]) -> list[str]:
     """Wait until every service listens, then make the lake ready, and return what was changed.
 
     Doing it twice changes nothing. Raises LakeUnusable when a service does not listen in time, or when the
@@ -47,7 +45,7 @@ def prepare(
     accounts = {one.account: {SUBJECT: None} for one in scenario.experiments.values()}
     return administer(
         read_connection(client_cfg),
-        lambda admin: prepare_whole(admin, scenario, sites, software.fts, accounts),
+        lambda admin: prepare_whole(admin, scenario, sites, f"https://{FTS[0]}:{FTS[1]}", accounts),
     )
 
 
