@@ -14,6 +14,7 @@ from fdr.connection import Broker
 from fdr.errors import LakeUnusable
 
 HEARTBEAT_MS = 20_000
+SENT_EARLY = 0.5  # ActiveMQ breaks with whoever is a moment late, and stomp.py sends when the time is over
 ANSWER_WITHIN_S = 10
 
 
@@ -86,7 +87,9 @@ class Subscription(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.py 
     # --- called by stomp.py -----------------------------------------------------------------------
 
     def on_connected(self, frame: Any) -> None:
-        """Know that the broker let us in."""
+        """Know that the broker let us in, and how often it wants to hear of us."""
+        if getattr(self._connection, "send_sleep", None):  # what stomp.py has just agreed on
+            self._connection.send_sleep *= SENT_EARLY
         self._answers.put("connected")
 
     def on_receipt(self, frame: Any) -> None:

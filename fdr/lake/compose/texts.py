@@ -22,6 +22,8 @@ SSLSessionCache none
 WSGISocketPrefix {own}/wsgi
 WSGIRestrictEmbedded On
 WSGIDaemonProcess rucio processes=4 threads=4 display-name=rucio-server{python_home}
+# Importing Rucio takes seconds: at the start, not while a client waits.
+WSGIImportScript {rucio}/web/rest/main.py process-group=rucio application-group=%{{GLOBAL}}
 <VirtualHost *:{port}>
   SSLEngine on
   SSLCertificateFile {certificates}/{host}.pem
@@ -32,7 +34,7 @@ WSGIDaemonProcess rucio processes=4 threads=4 display-name=rucio-server{python_h
   SSLVerifyDepth 3
   # The subject of a client's certificate as the grid writes it: /CN=fdr
   SSLOptions +StdEnvVars +LegacyDNStringFormat
-  AllowEncodedSlashes NoDecode
+  AllowEncodedSlashes On
   WSGIPassAuthorization On
   WSGIScriptAlias / {rucio}/web/rest/main.py process-group=rucio application-group=%{{GLOBAL}}
   <Directory {rucio}/web/rest>
