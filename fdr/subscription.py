@@ -87,9 +87,15 @@ class Subscription(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.py 
     # --- called by stomp.py -----------------------------------------------------------------------
 
     def on_connected(self, frame: Any) -> None:
-        """Know that the broker let us in, and how often it wants to hear of us."""
-        if getattr(self._connection, "send_sleep", None):  # what stomp.py has just agreed on
-            self._connection.send_sleep *= SENT_EARLY
+        """Know that the broker let us in, and promise it more heartbeats than it wants.
+
+        stomp.py calls listeners in the order of their names, its own for heartbeats ("protocol-listener")
+        after this one ("fdr"): it reckons with what it finds here.
+        """
+        sent_ms, heard_ms = self._connection.heartbeats
+        self._connection.heartbeats = int(sent_ms * SENT_EARLY), heard_ms
+        theirs, _, wanted = frame.headers.get("heart-beat", "0,0").partition(",")
+        frame.headers["heart-beat"] = f"{theirs},{int(int(wanted) * SENT_EARLY)}"
         self._answers.put("connected")
 
     def on_receipt(self, frame: Any) -> None:

@@ -1,9 +1,9 @@
 """Run the services of docker-compose.yml without Docker, by their own words, with Debian's programs.
 
 One mount namespace gives all of them the file's paths and host names; every storage has a network namespace
-of its own on a bridge, since all listen at one port. What is not as in the images: PostgreSQL, Apache, ActiveMQ
-and XRootD are Debian's, Rucio is the embedded lake's, and the stand-in serves for FTS3, behind an Apache that
-asks for a certificate as FTS3's does.
+of its own on a bridge, since all listen at one port. What is not as in the images: PostgreSQL, Apache,
+ActiveMQ and XRootD are Debian's, Rucio is the embedded lake's, and the stand-in serves for FTS3, behind an
+Apache that asks for a certificate as FTS3's does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ READY_WITHIN_S = 90
 MODULES = Path("/usr/lib/apache2/modules")
 BRIDGE = "172.31.255"
 FTS_STAND_IN_PORT = 8447
-COPIES_AT_ONCE = 8  # with GSI a first connection costs half a second of CPU, and every worker has its own
+COPIES_AT_ONCE = 6  # with GSI a first connection costs half a second of CPU, and every worker has its own
 NOT_HERE = {"configuration", "rucio-package", "delegation", "ftsdb"}  # done here, or part of FTS3
 LOADED = ("mpm_event", "authz_core", "ssl", "alias")
 
