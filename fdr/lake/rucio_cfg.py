@@ -1,4 +1,4 @@
-"""What stands in the rucio.cfg of a lake's server, daemons and clients, wherever they run. Pure."""
+"""What stands in the rucio.cfg of a lake's server, daemons and clients, wherever they run."""
 
 from __future__ import annotations
 

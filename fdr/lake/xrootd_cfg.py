@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import PurePath
 
 MOST_COPIES_AT_ONCE = 64  # third-party copies over root:// that one server pulls at a time; the rest wait
 COPY_WAIT_S = 600  # how long a third-party copy may wait for its turn

@@ -1,4 +1,4 @@
-"""Where the services of docker-compose.yml find each other, and their configuration. Pure."""
+"""Where the services of docker-compose.yml find each other, and their configuration."""
 
 from __future__ import annotations
 

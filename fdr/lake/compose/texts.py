@@ -1,4 +1,4 @@
-"""The configuration of Apache, ActiveMQ and FTS3, as text. Pure."""
+"""The configuration of Apache, ActiveMQ and FTS3, as text."""
 
 from __future__ import annotations
 
