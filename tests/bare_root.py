@@ -61,7 +61,7 @@ class Image:
 
     def start(
         self,
-        arguments: Sequence[str] = (),
+        arguments: Sequence[str] | None = None,
         *,
         entrypoint: Sequence[str] | None = None,
         environment: Mapping[str, str] | None = None,
@@ -74,7 +74,10 @@ class Image:
         ``mounts`` are directories or files of this machine, by where the command finds them; their places
         must be there in the image where it is ``read_only``. The network is this machine's.
         """
-        words = [*(self.entrypoint if entrypoint is None else entrypoint), *(arguments or self.command)]
+        words = [
+            *(self.entrypoint if entrypoint is None else entrypoint),
+            *(self.command if arguments is None else arguments),
+        ]
         script = IN_ROOT + _mounting(mounts or {}, read_only) + _chroot(self, words, environment or {})
         return _shell(script, self.layers, None, within_s, read_only=read_only)
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -218,6 +218,7 @@ def composed_lake(directory: Path) -> Iterator[Composed]:
     """Write the configuration, hold the namespaces, and end whatever runs in them with the block."""
     for part in ("srv/lake", "srv/rucio", "srv/storage", "srv/activemq", "logs", "networks", "bin", "fts"):
         (directory / part).mkdir(parents=True)
+    install.install(print)
     (directory / "bin" / "httpd").symlink_to("/usr/sbin/apache2")
     write_all(directory / "srv" / "lake", Places(), debian())
     services = compose_file.read()
@@ -276,12 +277,18 @@ def _namespaces(directory: Path, addresses: Mapping[str, str]) -> str:
 
 
 def _end(running: Mapping[str, subprocess.Popen[bytes]]) -> None:
-    """End every process with its children; the database last."""
-    for name, process in sorted(running.items(), key=lambda one: one[0] == "ruciodb"):
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, number)
+    """End every process with its children: all at once, and the database when the others have ended."""
+    others = [process for name, process in running.items() if name != "ruciodb"]
+    for group in (others, [process for name, process in running.items() if name == "ruciodb"]):
+        for process in group:
+            _tell(process, signal.SIGTERM)
+        for process in group:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(10)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
-        assert process.poll() is not None, name
+            _tell(process, signal.SIGKILL)
+            process.wait()
+
+
+def _tell(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

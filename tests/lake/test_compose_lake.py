@@ -20,7 +20,10 @@ from fdr.lake.compose.places import STORAGES
 from fdr.lake.keeper.programs import DAEMONS
 from tests.lake.composed import Composed, composed_lake
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces, and ports below 1024, are root's")
+pytestmark = [
+    pytest.mark.lake,
+    pytest.mark.skipif(os.geteuid() != 0, reason="namespaces, and ports below 1024, are root's"),
+]
 CA = "/srv/lake/certificates/ca"
 ROBOT = ["--cert", "/srv/lake/certificates/fdr.pem", "--key", "/srv/lake/certificates/fdr.key"]
 

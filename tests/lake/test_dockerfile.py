@@ -14,7 +14,7 @@ import pytest
 from fdr import __version__
 from fdr.connection import read_connection
 from fdr.lake.home import LakeHome
-from tests import bare_root
+from tests import bare_root, compose_file
 from tests.bare_root import Image
 from tests.compose_file import ROOT
 
@@ -91,6 +91,16 @@ def test_the_fdr_in_it_passes_the_smoke_scenario(image: Image, lake: LakeHome, s
     assert report["verdict"] == "pass"
     assert report["transfers"]["done"] == 48
     assert {file.stat().st_uid for file in shared.rglob("*")} == {USER}
+
+
+def test_it_writes_the_configuration_of_a_composed_lake(image: Image, shared: Path) -> None:
+    """As the service ``configuration`` of docker-compose.yml, by its own words, into an empty volume."""
+    service = compose_file.read()["configuration"]
+    done = image.start(entrypoint=service.words, arguments=[], mounts={shared: "/srv/lake"})
+    assert done.returncode == 0, done.stdout
+    assert (shared / "rucio" / "rucio.cfg").stat().st_uid == USER
+    programs = shared / "code" / "fdr" / "lake" / "keeper" / "programs.py"
+    assert programs.read_text() == (ROOT / "fdr/lake/keeper/programs.py").read_text()
 
 
 def test_the_context_lets_in_what_is_copied_and_little_else() -> None:

@@ -21,7 +21,7 @@ Listen {port}
 SSLSessionCache none
 WSGISocketPrefix {own}/wsgi
 WSGIRestrictEmbedded On
-WSGIDaemonProcess rucio processes=4 threads=4 display-name=rucio-server{python_home}
+WSGIDaemonProcess rucio processes=4 threads=4 display-name=rucio-server python-path={packages}{python_home}
 # Importing Rucio takes seconds: at the start, not while a client waits.
 WSGIImportScript {rucio}/web/rest/main.py process-group=rucio application-group=%{{GLOBAL}}
 <VirtualHost *:{port}>
@@ -114,6 +114,7 @@ def apache(places: Places, software: Software) -> str:
         own=places.server,
         certificates=places.certificates,
         rucio=software.rucio,
+        packages=software.rucio.parent,
         python_home=f" python-home={home}" if home else "",
     )
 
