@@ -14,6 +14,7 @@ from fdr.connection import Broker
 from fdr.errors import LakeUnusable
 
 HEARTBEAT_MS = 20_000
+SENT_EARLY = 0.5  # ActiveMQ breaks with whoever is a moment late, and stomp.py sends when the time is over
 ANSWER_WITHIN_S = 10
 
 
@@ -86,7 +87,15 @@ class Subscription(stomp.ConnectionListener):  # type: ignore[misc]  # stomp.py 
     # --- called by stomp.py -----------------------------------------------------------------------
 
     def on_connected(self, frame: Any) -> None:
-        """Know that the broker let us in."""
+        """Know that the broker let us in, and promise it more heartbeats than it wants.
+
+        stomp.py calls listeners in the order of their names, its own for heartbeats ("protocol-listener")
+        after this one ("fdr"): it reckons with what it finds here.
+        """
+        sent_ms, heard_ms = self._connection.heartbeats
+        self._connection.heartbeats = int(sent_ms * SENT_EARLY), heard_ms
+        theirs, _, wanted = frame.headers.get("heart-beat", "0,0").partition(",")
+        frame.headers["heart-beat"] = f"{theirs},{int(int(wanted) * SENT_EARLY)}"
         self._answers.put("connected")
 
     def on_receipt(self, frame: Any) -> None:

@@ -16,7 +16,7 @@ MUST_BE_PURE = """
     audit.compare audit.finding audit.record inventory
     abort_when arrivals budget draw errors expression forecast metrics model names objectives plan recent
     rucio_schema scenario.check scenario.lines scenario.quantities scenario.sets scenario.shape scenario.types
-    scenario.whole sizes units window
+    scenario.whole sizes units window lake.xrootd_cfg
 """
 # What a pure module may import from outside: nothing here opens, connects, waits or reads a clock.
 WITHOUT_IO = """

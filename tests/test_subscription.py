@@ -29,6 +29,7 @@ class FakeBroker:
 
     def __init__(self) -> None:
         self.behaviour = "serve"
+        self.hears_every_ms = 0  # with whom it does not hear of for so long it breaks; 0: never
         self.connections: list[socket.socket] = []  # the subscribed ones
         self._accepted: list[socket.socket] = []
         self.port = 0
@@ -78,7 +79,8 @@ class FakeBroker:
             connection.sendall(b"ERROR\nmessage:no\n\nno\0")
             connection.shutdown(socket.SHUT_RDWR)
         elif frame.startswith(("STOMP", "CONNECT")):
-            connection.sendall(b"CONNECTED\nversion:1.2\nheart-beat:0,0\n\n\0")
+            connection.sendall(f"CONNECTED\nversion:1.2\nheart-beat:0,{self.hears_every_ms}\n\n\0".encode())
+            connection.settimeout(self.hears_every_ms / 1000 or None)
         elif frame.startswith("SUBSCRIBE"):
             connection.sendall(b"RECEIPT\nreceipt-id:fdr\n\n\0")
             self.connections.append(connection)
@@ -162,3 +164,16 @@ def test_leaving_a_broker_that_hangs_takes_no_time(broker: FakeBroker) -> None:
         broker.behaviour = "hang"
         began = time.monotonic()
     assert time.monotonic() - began < 5
+
+
+def test_a_broker_that_counts_every_moment_is_never_late_for(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ActiveMQ does, which breaks with whoever was to be heard of by now and is not."""
+    monkeypatch.setattr(fdr.subscription, "HEARTBEAT_MS", 300)
+    broker.hears_every_ms = 300
+    with listening(broker) as record:
+        time.sleep(1.5)  # five times over
+        broker.send(EVENT)
+        wait_until(lambda: record.count(TransferSeen) == 1)
+        assert record.count(Note) == 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import stomp
 
+from fdr.lake.rucio_cfg import BrokerAccess
 from fdr.lake.service import Service
 from fdr.lake.settings import LOOPBACK, write_private
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 NAME = "broker"
 USER = "fdr"
 VIRTUAL_HOST = "fdr-lake"
-EVENTS = "/topic/rucio.events"
-TRACES = "/topic/rucio.traces"
 
 
 def broker_service(home: LakeHome, settings: Settings) -> Service:
@@ -34,6 +33,11 @@ def broker_service(home: LakeHome, settings: Settings) -> Service:
         f"auth.simple.file = {users}\n",
     )
     return Service(NAME, ("rucio:broker",), environment={"FDR_BROKER_CFG": str(configuration)}, priority=20)
+
+
+def access(settings: Settings) -> BrokerAccess:
+    """Return how the broker is reached."""
+    return BrokerAccess(LOOPBACK, settings.ports["broker"], USER, settings.secrets["broker"], VIRTUAL_HOST)
 
 
 def is_ready(settings: Settings) -> bool:

@@ -1,33 +1,33 @@
-"""X.509 certificates of the embedded lake, signed by a CA made for it alone."""
+"""X.509 certificates of a lake on disk, signed by a CA made for it alone."""
 
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
 from fdr.errors import LakeUnusable
+from fdr.lake import signing
+from fdr.lake.signing import KeyKind, Signed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-CA_NAME = "fdr lake ca"  # lower case and plain: `_hash_link_name` counts on it
+CA_NAME = "fdr lake ca"  # lower case and plain: `_hash` counts on it
 CA_LIFETIME = timedelta(days=3650)
 CERTIFICATE_LIFETIME = timedelta(days=365)
+PROXY_LIFETIME = timedelta(days=7)  # FTS and storages are shown it, and nobody renews it
 RENEW_BEFORE = timedelta(days=30)
-CLOCK_SKEW = timedelta(minutes=5)
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1", *(f"127.0.1.{number}" for number in range(1, 65)))
 
 
@@ -46,146 +46,122 @@ class Certificates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
-    """A certificate with its private key."""
+class UserCertificates:
+    """Where a user's certificate, its key, and a proxy of it are.
 
-    certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
+    ``name`` is its subject, as the grid writes it. ``proxy`` holds the proxy, its key and the certificate of
+    its user, as everything that speaks GSI reads it, ``both`` the certificate and its key.
+    """
+
+    name: str
+    cert: Path
+    key: Path
+    both: Path
+    proxy: Path
 
 
 def make_certificates(
-    directory: Path, names: Sequence[str] = LOOPBACK_NAMES, host_key_owner: str | None = None
+    directory: Path,
+    names: Sequence[str] = LOOPBACK_NAMES,
+    host_key_owner: str | None = None,
+    *,
+    host: str = "host",
+    kind: KeyKind = KeyKind.CURVE,
 ) -> Certificates:
     """Make a CA and a host certificate for these names, or keep those that are still good.
 
     A certificate is made again when it ends within 30 days, does not name all of ``names``, or was
-    signed by another CA. ``names`` are host names and IP addresses. ``host_key_owner`` is the system
-    user that must read the host's key; keys are readable by their owner only. Raises LakeUnusable when
-    the directory cannot be written.
+    signed by another CA. ``names`` are host names and IP addresses, ``host`` what the files of this host
+    are called. ``host_key_owner`` is the system user that must read the host's key; keys are readable by
+    their owner only. Raises LakeUnusable when the directory cannot be written.
     """
     made = Certificates(
-        directory / "ca", directory / "ca" / "fdr-lake-ca.pem", directory / "host.pem", directory / "host.key"
+        directory / "ca",
+        directory / "ca" / "fdr-lake-ca.pem",
+        directory / f"{host}.pem",
+        directory / f"{host}.key",
     )
-    try:
-        made.ca_dir.mkdir(parents=True, exist_ok=True)
-        authority = _authority(made.ca_file, directory / "ca.key")
-        _link(made.ca_dir / _hash_link_name(authority.certificate.subject), made.ca_file.name)
-        host = _read(made.host_cert, made.host_key)
-        if host is None or not _is_good_host(host, authority, names):
-            _write(_issue_host(authority, names), made.host_cert, made.host_key)
+    with _writing(directory):
+        authority = _authority(made, directory, kind)
+
+        def issue() -> Signed:
+            return signing.host(authority, names[0], names, CERTIFICATE_LIFETIME, kind)
+
+        _kept_or_made(
+            authority, made.host_cert, made.host_key, issue, lambda old: signing.names_all(old, names)
+        )
         if host_key_owner is not None:
             shutil.chown(made.host_key, user=host_key_owner)
+    return made
+
+
+def make_user(directory: Path, made: Certificates, name: str) -> UserCertificates:
+    """Make a user's certificate, or keep it while it is good, and a new proxy of it. Raises LakeUnusable."""
+    cert, key, both, proxy = (directory / f"{name}.{end}" for end in ("pem", "key", "both", "proxy"))
+    with _writing(directory):
+        authority = _authority(made, directory, KeyKind.RSA)
+
+        def issue() -> Signed:
+            return signing.user(authority, name, CERTIFICATE_LIFETIME, KeyKind.RSA)
+
+        user = _kept_or_made(authority, cert, key, issue, lambda _: True)
+        _replace(both, user.certificate_pem + user.key_pem, mode=0o600)
+        of_user = signing.proxy(user, PROXY_LIFETIME)
+        _replace(proxy, of_user.certificate_pem + of_user.key_pem + user.certificate_pem, mode=0o600)
+    return UserCertificates(signing.distinguished_name(user), cert, key, both, proxy)
+
+
+@contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, LookupError) as error:
         raise LakeUnusable(f"{directory}: the lake's certificates cannot be written: {error}") from error
-    return made
 
 
-def _authority(certificate_file: Path, key_file: Path) -> _Signed:
-    kept = _read(certificate_file, key_file)
-    if kept is not None and not _ends_soon(kept.certificate):
+def _authority(made: Certificates, directory: Path, kind: KeyKind) -> Signed:
+    made.ca_dir.mkdir(parents=True, exist_ok=True)
+    key_file = directory / "ca.key"
+    authority = _read(made.ca_file, key_file)
+    if authority is None or _ends_soon(authority.certificate) or not kind.made(authority.key):
+        authority = signing.authority(CA_NAME, CA_LIFETIME, kind)
+        _write(authority, made.ca_file, key_file)
+    link = made.ca_dir / f"{_hash(authority.certificate.subject)}.0"
+    if not link.is_symlink():
+        link.symlink_to(made.ca_file.name)
+    return authority
+
+
+def _kept_or_made(
+    authority: Signed, cert: Path, key: Path, issue: Callable[[], Signed], suits: Callable[[Signed], bool]
+) -> Signed:
+    kept = _read(cert, key)
+    if kept and not _ends_soon(kept.certificate) and signing.vouches(authority, kept) and suits(kept):
         return kept
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(CA_NAME, key, CA_LIFETIME).issuer_name(_name(CA_NAME))
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    made = _Signed(builder.sign(key, hashes.SHA256()), key)
-    _write(made, certificate_file, key_file)
+    made = issue()
+    _write(made, cert, key)
     return made
-
-
-def _issue_host(authority: _Signed, names: Sequence[str]) -> _Signed:
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder("localhost", key, CERTIFICATE_LIFETIME).issuer_name(authority.certificate.subject)
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
-    purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-    builder = builder.add_extension(
-        x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False
-    )
-    signer = authority.key.public_key()
-    builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False
-    )
-    return _Signed(builder.sign(authority.key, hashes.SHA256()), key)
-
-
-def _builder(name: str, key: ec.EllipticCurvePrivateKey, lifetime: timedelta) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(_name(name))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - CLOCK_SKEW)
-        .not_valid_after(now + lifetime)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)
-
-
-def _is_good_host(host: _Signed, authority: _Signed, names: Sequence[str]) -> bool:
-    if _ends_soon(host.certificate):
-        return False
-    try:
-        host.certificate.verify_directly_issued_by(authority.certificate)
-        found = host.certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, TypeError, InvalidSignature, x509.ExtensionNotFound):
-        return False
-    return {_general_name(name) for name in names} <= set(found)
 
 
 def _ends_soon(certificate: x509.Certificate) -> bool:
     return certificate.not_valid_after_utc - datetime.now(UTC) < RENEW_BEFORE
 
 
-def _read(certificate_file: Path, key_file: Path) -> _Signed | None:
+def _read(certificate_file: Path, key_file: Path) -> Signed | None:
     """Return what the two files hold, None unless they are there and belong together."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_file.read_bytes())
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
     except (FileNotFoundError, ValueError):
         return None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+    if not any(kind.made(key) for kind in KeyKind) or key.public_key() != certificate.public_key():
         return None
-    return _Signed(certificate, key)
+    return Signed(certificate, key)  # type: ignore[arg-type]  # its kind was looked at
 
 
-def _write(signed: _Signed, certificate_file: Path, key_file: Path) -> None:
-    _replace(
-        key_file,
-        signed.key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-        mode=0o600,
-    )
-    _replace(certificate_file, signed.certificate.public_bytes(serialization.Encoding.PEM), mode=0o644)
+def _write(signed: Signed, certificate_file: Path, key_file: Path) -> None:
+    _replace(key_file, signed.key_pem, mode=0o600)
+    _replace(certificate_file, signed.certificate_pem, mode=0o644)
 
 
 def _replace(file: Path, content: bytes, mode: int) -> None:
@@ -197,12 +173,7 @@ def _replace(file: Path, content: bytes, mode: int) -> None:
     Path(temporary).replace(file)
 
 
-def _link(link: Path, target: str) -> None:
-    if not link.is_symlink():
-        link.symlink_to(target)
-
-
-def _hash_link_name(subject: x509.Name) -> str:
+def _hash(subject: x509.Name) -> str:
     """Return the name under which OpenSSL looks for a CA in a directory.
 
     The first four bytes, low byte first, of the SHA-1 of the name in canonical form (OpenSSL,
@@ -211,4 +182,4 @@ def _hash_link_name(subject: x509.Name) -> str:
     shorter than 128 bytes.
     """
     digest = hashlib.sha1(subject.public_bytes()[2:], usedforsecurity=False).digest()
-    return f"{int.from_bytes(digest[:4], 'little'):08x}.0"
+    return f"{int.from_bytes(digest[:4], 'little'):08x}"

@@ -68,15 +68,30 @@ def prepare_foreign(connection: Connection, scenario: Scenario) -> list[str]:
 
 
 async def _prepare_ours(admin: RucioAdmin, settings: Settings, scenario: Scenario) -> list[str]:
-    rses = [_wanted_rse(rse, settings.sites[rse.name], settings.fts) for rse in scenario.rses.values()]
-    passwords = {
+    identities = {
         name: {name: password, IDENTITY: settings.secrets["rucio"]}
         for name, password in settings.account_passwords.items()
     }
+    return await prepare_whole(admin, scenario, settings.sites, settings.fts, identities)
+
+
+async def prepare_whole(
+    admin: RucioAdmin,
+    scenario: Scenario,
+    sites: Mapping[str, Site],
+    fts: str,
+    identities: Mapping[str, Mapping[str, str | None]],
+) -> list[str]:
+    """Make a lake of ours ready for a scenario, RSEs included, and return what was changed.
+
+    ``sites`` are its storages by RSE, ``identities`` those of each account with their passwords, as
+    ``WantedAccount`` has them. Raises LakeUnusable.
+    """
+    rses = [_wanted_rse(rse, sites[rse.name], fts) for rse in scenario.rses.values()]
     # no limit means no quota at all, for root too, and whoever tries the rucio command tries it as root
     root = WantedAccount("root", (), dict.fromkeys(scenario.rses, UNLIMITED), {})
     changed = await admin.prepare_rses(rses)
-    return changed + await admin.prepare_accounts([root, *_wanted_accounts(scenario, passwords)])
+    return changed + await admin.prepare_accounts([root, *_wanted_accounts(scenario, identities)])
 
 
 async def _prepare_theirs(admin: RucioAdmin, connection: Connection, scenario: Scenario) -> list[str]:
@@ -86,7 +101,7 @@ async def _prepare_theirs(admin: RucioAdmin, connection: Connection, scenario: S
             f"{connection.name}: there is no RSE {', '.join(missing)}: add it to Rucio, or take it out of "
             "the scenario"
         )
-    passwords: dict[str, dict[str, str]] = {}
+    identities: dict[str, dict[str, str | None]] = {}
     for account in sorted({one.account for one in scenario.experiments.values()}):
         identity = connection.identities.get(account, connection.identity)
         if identity.auth_type != "userpass":
@@ -94,12 +109,12 @@ async def _prepare_theirs(admin: RucioAdmin, connection: Connection, scenario: S
                 f"{connection.name}: account {account} authenticates with {identity.auth_type}, which "
                 "--prepare cannot set up: let an administrator of that Rucio add the account and its identity"
             )
-        passwords[account] = {identity.credentials["username"]: identity.credentials["password"]}
+        identities[account] = {identity.credentials["username"]: identity.credentials["password"]}
     changed: list[str] = []
     for rse in scenario.rses.values():
         if rse.qos is not None:
             changed += await admin.prepare_attributes(rse.name, {"QOS": rse.qos})
-    return changed + await admin.prepare_accounts(_wanted_accounts(scenario, passwords))
+    return changed + await admin.prepare_accounts(_wanted_accounts(scenario, identities))
 
 
 def _wanted_rse(rse: Rse, site: Site, fts: str) -> WantedRse:
@@ -114,7 +129,9 @@ def _wanted_rse(rse: Rse, site: Site, fts: str) -> WantedRse:
     return WantedRse(rse.name, protocols(site), attributes, rse.quota_bytes, rse.watermark_bytes)
 
 
-def _wanted_accounts(scenario: Scenario, passwords: Mapping[str, Mapping[str, str]]) -> list[WantedAccount]:
+def _wanted_accounts(
+    scenario: Scenario, identities: Mapping[str, Mapping[str, str | None]]
+) -> list[WantedAccount]:
     """Fold experiments into accounts: two may share one, and then its larger limit counts."""
     wanted: dict[str, WantedAccount] = {}
     for experiment in scenario.experiments.values():
@@ -125,7 +142,7 @@ def _wanted_accounts(scenario: Scenario, passwords: Mapping[str, Mapping[str, st
             scopes = tuple(dict.fromkeys((*before.scopes, experiment.scope)))
             limits = {rse: _larger(limit, before.limits[rse]) for rse, limit in limits.items()}
         wanted[experiment.account] = WantedAccount(
-            experiment.account, scopes, limits, passwords[experiment.account]
+            experiment.account, scopes, limits, identities[experiment.account]
         )
     return list(wanted.values())
 

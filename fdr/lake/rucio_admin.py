@@ -31,12 +31,15 @@ class WantedRse:
 
 @dataclass(frozen=True, slots=True)
 class WantedAccount:
-    """An account as it should be: its identities with their passwords, its scopes, its limits by RSE."""
+    """An account as it should be: its identities, its scopes, its limits by RSE.
+
+    An identity with a password is one of Rucio's own; one with None is the subject of an X.509 certificate.
+    """
 
     name: str
     scopes: tuple[str, ...]
     limits: Mapping[str, int]
-    passwords: Mapping[str, str] = field(repr=False)
+    identities: Mapping[str, str | None] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ class RucioAdmin:
         return [
             *(
                 _add_identity(name, identity, password)
-                for identity, password in wanted.passwords.items()
+                for identity, password in wanted.identities.items()
                 if identity not in identities
             ),
             *(_add_scope(name, scope) for scope in wanted.scopes if scope not in scopes),
@@ -264,10 +267,11 @@ def _add_account(name: str) -> Change:
     return Change(f"account {name}", lambda client: client.add_account(name, "SERVICE", EMAIL))
 
 
-def _add_identity(account: str, identity: str, password: str) -> Change:
+def _add_identity(account: str, identity: str, password: str | None) -> Change:
+    kind = {"authtype": "X509"} if password is None else {"authtype": "USERPASS", "password": password}
     return Change(
         f"account {account}: identity {identity}",
-        lambda client: client.add_identity(account, identity, "USERPASS", EMAIL, password=password),
+        lambda client: client.add_identity(account, identity, email=EMAIL, **kind),
     )
 
 

@@ -22,41 +22,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fdr.errors import LakeUnusable
+from fdr.lake import xrootd_cfg
 from fdr.lake.service import Service
 
 if TYPE_CHECKING:
     from fdr.lake.certificates import Certificates
 
 XROOTD_USER = "xrootd"
-MOST_COPIES_AT_ONCE = 64  # third-party copies over root:// that one server pulls at a time; the rest wait
-COPY_WAIT_S = 600  # how long a third-party copy may wait for its turn
 DEAD_SERVER_S = 30  # after so long without an answer a pulling server gives up the source
 LONGEST_ADMIN_PATH = 91  # XRootD 5.5.3 makes Unix sockets below it
 
 NO_DNS = "attempts:0"
 LITTLE_DNS = "timeout:1 attempts:1"
-
-CONFIGURATION = """\
-# Written by fdr; changes are lost at the next start of the lake.
-all.export /rucio
-oss.localroot {data}
-all.adminpath {admin}
-all.pidpath {admin}
-xrd.port {ports.root}
-xrd.protocol http:{ports.http} libXrdHttp.so
-
-# Nobody else may connect, over any protocol: by address, for a name could be forged in the DNS.
-xrd.allow host 127.0.0.1
-xrd.allow host [::1]
-
-xrootd.chksum max 100 adler32
-ofs.tpc autorm ttl {wait} {wait} xfr {copies} pgm {puller}
-
-xrd.tls {certificates.host_cert} {certificates.host_key}
-xrd.tlsca certdir {certificates.ca_dir}
-http.desthttps yes
-http.exthandler xrdtpc libXrdHttpTPC.so
-"""
 
 # The source lets a destination pull only if the address it calls from bears the name of the address it
 # was announced at. A server of ours is announced at 127.0.1.N and calls from 127.0.0.1, as everything on
@@ -129,14 +106,11 @@ def write_xrootd(rse: str, directory: Path, ports: XrootdPorts, certificates: Ce
             f"{admin}: too long for XRootD's sockets ({len(str(admin))} characters, at most "
             f"{LONGEST_ADMIN_PATH} fit): choose a shorter directory for the lake, or a shorter RSE name"
         )
-    configuration = CONFIGURATION.format(
-        data=data,
-        admin=admin,
-        ports=ports,
-        puller=puller,
-        certificates=certificates,
-        wait=COPY_WAIT_S,
-        copies=MOST_COPIES_AT_ONCE,
+    configuration = xrootd_cfg.text(
+        xrootd_cfg.storage(data, admin, ports.root),
+        xrootd_cfg.LOOPBACK_ONLY,
+        xrootd_cfg.third_party(str(puller), with_credentials=False),
+        xrootd_cfg.https(ports.http, certificates.host_cert, certificates.host_key, certificates.ca_dir),
     )
     try:
         for owned in (data, data / "rucio", admin):

@@ -13,7 +13,8 @@ from cryptography import x509
 
 from fdr.errors import LakeUnusable
 from fdr.lake import certificates
-from fdr.lake.certificates import LOOPBACK_NAMES, make_certificates
+from fdr.lake.certificates import LOOPBACK_NAMES, make_certificates, make_user
+from fdr.lake.signing import KeyKind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +124,45 @@ def test_a_directory_that_cannot_be_written_is_a_lake_that_cannot_be_used(tmp_pa
     (tmp_path / "file").write_text("")
     with pytest.raises(LakeUnusable, match=str(tmp_path / "file")):
         make_certificates(tmp_path / "file", LOOPBACK_NAMES)
+
+
+def openssl(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Ask the openssl command."""
+    return subprocess.run(["openssl", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def test_a_proxy_is_good_where_its_user_is_and_only_where_proxies_are_wanted(tmp_path: Path) -> None:
+    """OpenSSL takes the proxy of a user of the CA by RFC 3820, and refuses it as an ordinary certificate."""
+    made = make_certificates(tmp_path, ["localhost"], kind=KeyKind.RSA)
+    user = make_user(tmp_path, made, "somebody")
+    assert user.name == "/CN=somebody"
+    verify = ["verify", "-CAfile", made.ca_file, "-untrusted", user.cert]
+    assert openssl(*verify, "-allow_proxy_certs", user.proxy).returncode == 0
+    assert "proxy certificates not allowed" in openssl(*verify, user.proxy).stderr
+    shown = openssl("x509", "-in", user.proxy, "-noout", "-text").stdout
+    assert "Proxy Certificate Information: critical" in shown
+    assert "Policy Language: Inherit all" in shown
+
+
+def test_a_user_stays_and_its_proxy_is_new_each_time(tmp_path: Path) -> None:
+    """The proxy lives for days only, so that a lake that starts again needs a fresh one; all keys are RSA."""
+    made = make_certificates(tmp_path, ["localhost"], kind=KeyKind.RSA)
+    first = make_user(tmp_path, made, "somebody")
+    kept = first.both.read_bytes()
+    proxy = first.proxy.read_bytes()
+    again = make_user(tmp_path, made, "somebody")
+    assert again.both.read_bytes() == kept == first.cert.read_bytes() + first.key.read_bytes()
+    assert again.proxy.read_bytes() != proxy
+    assert stat.S_IMODE(again.proxy.stat().st_mode) == stat.S_IMODE(again.both.stat().st_mode) == 0o600
+    for key in (made.host_key, tmp_path / "ca.key", first.key):
+        assert key.read_text().startswith("-----BEGIN RSA PRIVATE KEY-----")
+
+
+def test_hosts_of_one_ca_have_files_of_their_own(tmp_path: Path) -> None:
+    """Each is good for its own name, and trusts the same CA."""
+    hosts = {
+        name: make_certificates(tmp_path, [name], host=name, kind=KeyKind.RSA) for name in ("one", "two")
+    }
+    handshake(hosts["one"], hosts["two"].ca_dir, "one")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(hosts["one"], hosts["two"].ca_dir, "two")

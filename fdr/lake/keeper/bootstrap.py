@@ -15,7 +15,8 @@ PROBE_SCOPE = "fdr_probe"
 def main() -> None:
     """Bring the database to where the server and the daemons can start; run it as often as you like."""
     url = make_url(config_get("database", "default", check_config_table=False))
-    host = {"host": str(url.query["host"]), "user": url.username, "password": url.password}
+    # the host is a host, or the directory of a socket
+    host = {"host": str(url.host or url.query["host"]), "user": url.username, "password": url.password}
     with psycopg.connect(dbname="postgres", autocommit=True, **host) as connection:
         known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [url.database]).fetchone()
         if known is None:
@@ -34,3 +35,7 @@ def main() -> None:
             print("the database has been made")
     heartbeat.cardiac_arrest()
     print("ready")
+
+
+if __name__ == "__main__":
+    main()

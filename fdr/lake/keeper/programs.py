@@ -49,6 +49,14 @@ DATABASE_EVERY_S = 0.5
 
 def load() -> None:
     """Import everything once, before the first fork. Raises RuntimeError if that left a thread."""
+    load_daemons()
+    for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
+        importlib.import_module(module)
+    _ready_to_fork()
+
+
+def load_daemons() -> None:
+    """Import the daemons once, before the first fork. Raises RuntimeError if that left a thread."""
     common: Any = importlib.import_module("rucio.daemons.common")
     common.db_workqueue = _without_partition_wait(common.db_workqueue)
     requests: Any = importlib.import_module("rucio.core.request")
@@ -60,8 +68,10 @@ def load() -> None:
             daemon.randint = lambda _least, _most: TRY_AGAIN_S
     finisher: Any = importlib.import_module("rucio.daemons.conveyor.finisher")
     finisher.FAILED_DURING_SUBMISSION_DELAY = timedelta(seconds=SUBMISSION_LOST_S)
-    for module in (SERVER_APPLICATION, "gunicorn.app.base", "gunicorn.workers.gthread", "coilmq.start"):
-        importlib.import_module(module)
+    _ready_to_fork()
+
+
+def _ready_to_fork() -> None:
     _forget_database_connections()
     if threading.active_count() != 1:
         raise RuntimeError(f"importing Rucio started threads: {threading.enumerate()}; forks would be unsafe")
