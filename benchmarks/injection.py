@@ -227,6 +227,7 @@ def by_automatix(lake: LakeHome, files: int) -> dict[str, float]:
     """Let Rucio's own daemon for test data make one dataset at each of the RSEs."""
     config = configparser.ConfigParser(interpolation=None)
     config.read([lake.server_cfg, lake.client_cfg])
+    config["common"]["loglevel"] = "INFO"  # it says there what it has done
     config["automatix"] = {
         "rses": "QOS=BENCH",
         "account": ADMINISTRATOR,
@@ -246,8 +247,8 @@ def by_automatix(lake: LakeHome, files: int) -> dict[str, float]:
         begun, before = time.monotonic(), os.times()
         done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
         seconds, after = time.monotonic() - begun, os.times()
-    if done.stderr.count("successfully registered") != len(RSES):
-        raise SystemExit(done.stderr)
+    if done.stdout.count("successfully registered") != len(RSES):
+        raise SystemExit(done.stdout + done.stderr)
     cpu = after.children_user + after.children_system - before.children_user - before.children_system
     return told(each * len(RSES), seconds, cpu)
 

@@ -1,10 +1,10 @@
 """Following many rules, and taking in many transfer events: what it costs, and whether anything is lost.
 
-Usage: python -m benchmarks.watch [RULES] [FILES]
+Usage: python -m benchmarks.watch [RULES] [FILES] [SECONDS]
 
 Rucio really has RULES rules, on as many empty datasets in one scope; a made-up journal holds FILES files in
-them, so that none of the rules ever looks done. They are followed for a minute as a run does it. Then
-events are sent through the lake's broker, 1000 a second for 20 seconds, and counted in a journal.
+them, so that none of the rules ever looks done. They are followed for SECONDS (60) as a run does it.
+Then events are sent through the lake's broker, 1000 a second for a third of that time, and counted.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from fdr.stop import Stop
 from fdr.transfer_events import TransferEvents
 from fdr.watch import INTERVAL_S, Watch
 
-FOLLOWED_S = 60.0
-EVENTS_A_SECOND, EVENTS_S = 1000, 20
+EVENTS_A_SECOND = 1000
 AT_ONCE = 8
 
 
@@ -81,7 +80,9 @@ async def make_up(journal: Journal, run: str, rules: list[str], files: int) -> N
     await journal.flush()
 
 
-async def follow(folder: Path, cfg: Path, scenario_path: Path, rules: int, files: int) -> None:
+async def follow(
+    folder: Path, cfg: Path, scenario_path: Path, rules: int, files: int, seconds: float
+) -> None:
     """Follow rules for a while, and print what a look costs."""
     run = f"watch-{time.time_ns()}"
     catalog = RucioCatalog(read_connection(cfg))
@@ -98,7 +99,7 @@ async def follow(folder: Path, cfg: Path, scenario_path: Path, rules: int, files
         print(f"caught up with {files} files and looked once: {time.process_time() - used:.1f} s CPU")
         asked, used, begun = catalog.requests, time.process_time(), time.monotonic()
         following = asyncio.create_task(watch.follow(injected, stop, 0.0))
-        await asyncio.sleep(FOLLOWED_S)
+        await asyncio.sleep(seconds)
         used, took, asked = time.process_time() - used, time.monotonic() - begun, catalog.requests - asked
         stop.because("interrupted", "enough")
         await following
@@ -111,15 +112,15 @@ async def follow(folder: Path, cfg: Path, scenario_path: Path, rules: int, files
     await catalog.close()
 
 
-async def take_events(folder: Path, broker: Broker) -> None:
+async def take_events(folder: Path, broker: Broker, seconds: float) -> None:
     """Send events at a steady rate, from a process of their own, and count those in a journal."""
-    run = f"events-{time.time_ns()}"
+    run, sent = f"events-{time.time_ns()}", round(EVENTS_A_SECOND * seconds)
     journal = Journal.create(folder / "events.sqlite", STARTED)
     with TransferEvents(broker, run, SteadyClock()) as events:
         events.tell(journal)
         used = time.process_time()
         sender = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.watch", "--send", json.dumps(vars_of(broker)), run
+            sys.executable, "-m", "benchmarks.watch", "--send", json.dumps(vars_of(broker)), run, str(sent)
         )
         await sender.wait()
         deadline, seen = time.monotonic() + 30, -1
@@ -132,10 +133,9 @@ async def take_events(folder: Path, broker: Broker) -> None:
         found = list(reader.events())
     seen = len({event.request_id for event in found if isinstance(event, TransferSeen)})
     notes = [event.kind for event in found if isinstance(event, Note)]
-    sent = EVENTS_A_SECOND * EVENTS_S
     print(
         f"events: {sent} sent, {EVENTS_A_SECOND} a second; {seen} in the journal, {sent - seen} lost,"
-        f" notes {notes}; {used / EVENTS_S:.1%} of a core"
+        f" notes {notes}; {used / seconds:.1%} of a core"
     )
 
 
@@ -145,7 +145,7 @@ def count_of(path: Path) -> int:
         return sum(isinstance(event, TransferSeen) for event in reader.events())
 
 
-def send(told: dict[str, object], run: str) -> None:
+def send(told: dict[str, object], run: str, count: int) -> None:
     """Send events to the broker as Rucio's hermes does, at a steady rate."""
     broker = SimpleNamespace(**told)
     connection = stomp.Connection12(
@@ -153,7 +153,7 @@ def send(told: dict[str, object], run: str) -> None:
     )
     connection.connect(broker.user, broker.password, wait=True)
     begun = time.monotonic()
-    for number in range(EVENTS_A_SECOND * EVENTS_S):
+    for number in range(count):
         wait_s = begun + number / EVENTS_A_SECOND - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)
@@ -169,7 +169,7 @@ def send(told: dict[str, object], run: str) -> None:
         }  # fmt: skip
         connection.send(broker.topic, json.dumps(event))
     took = time.monotonic() - begun
-    print(f"{EVENTS_A_SECOND * EVENTS_S} events sent in {took:.1f} s", file=sys.stderr)
+    print(f"{count} events sent in {took:.1f} s", file=sys.stderr)
     connection.disconnect()
 
 
@@ -186,18 +186,19 @@ STARTED = RunStarted("bench", "bench", 1, "0" * 64, 1, 1, 1.6e9, "0", "0", "none
 def main() -> None:
     """Follow and take in; or be the process that sends."""
     if "--send" in sys.argv:
-        send(json.loads(sys.argv[2]), sys.argv[3])
+        send(json.loads(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
         return
     rules = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
     files = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 60
     with stage() as at:
         text = SCENARIO.format(files=1, duration_s=1).replace("objectives:", RULES + "objectives:")
         path = at.scenario("watch", text)
         print(heading())
-        asyncio.run(follow(at.folder, at.lake.client_cfg, path, rules, files))
+        asyncio.run(follow(at.folder, at.lake.client_cfg, path, rules, files, seconds))
         connection = read_connection(at.lake.client_cfg)
         assert connection.broker is not None
-        asyncio.run(take_events(at.folder, connection.broker))
+        asyncio.run(take_events(at.folder, connection.broker, seconds / 3))
 
 
 RULES = "    rules: [{to: {qos: BENCH}, when: at-creation}]\n"
