@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 FDR := $(VENV)/bin/fdr
 
-.PHONY: help install rehearsal test crash-test lint lock clean
+.PHONY: help install rehearsal test crash-test bench lint lock clean
 
 help:  ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,15 @@ test: lint  ## run all tests, those on a real lake too
 
 crash-test: install-dev  ## kill rehearsals at random moments, resume them, and count what became of every file
 	$(VENV)/bin/python -m tests.lake.crash --kills $(or $(KILLS),20) --seed $(or $(SEED),1)
+
+bench: install-dev  ## measure what docs/performance.md tells, in its short form: about ten minutes of an idle machine
+	$(VENV)/bin/python -m benchmarks.plan 1000000
+	$(VENV)/bin/python -m benchmarks.journal 200000
+	$(VENV)/bin/python -m benchmarks.injection
+	$(VENV)/bin/python -m benchmarks.large_files
+	$(VENV)/bin/python -m benchmarks.pace 12 1
+	$(VENV)/bin/python -m benchmarks.pace 400 0.5
+	$(VENV)/bin/python -m benchmarks.watch 500 50000
 
 lock:  ## choose versions anew and lock them with their hashes
 	tools/lock $(VENV)

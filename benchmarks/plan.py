@@ -1,8 +1,9 @@
 """Planning: the 2020 rehearsal to its digest, a shard of it, the table of `fdr plan`, and the cost a file.
 
-Usage: python -m benchmarks.plan [LARGEST]
+Usage: python -m benchmarks.plan [LARGEST] [SHARE]
 
-The cost a file is measured for a thousand files and ten times as many each time, to LARGEST (10,000,000).
+The cost a file is measured for a thousand files and ten times as many each time, to LARGEST (10,000,000). A
+SHARE of the 2020 rehearsal takes its place where that is enough.
 Each figure is that of a process of its own.
 """
 
@@ -61,19 +62,20 @@ def main() -> None:
         print(json.dumps({"count": count, "cpu_s": time.process_time() - begun, "memory_mb": memory_mb}))
         return
     print(heading())
-    whole = measured("digest", 1)
+    share = float(sys.argv[2]) if len(sys.argv) > 2 else 1
+    whole = measured("digest", share)
     print(
         f"2020 rehearsal, {whole['count']:.0f} files, to its digest:"
         f" {whole['cpu_s']:.1f} s, {whole['memory_mb']:.0f} MB"
     )
     begun = time.monotonic()
-    subprocess.run([FDR, "plan", str(ESCAPE)], capture_output=True, check=True)
+    subprocess.run([FDR, "plan", str(ESCAPE), f"--scale={share}"], capture_output=True, check=True)
     print(f"fdr plan, with its table: {time.monotonic() - begun:.1f} s")
-    actions, shard = measured("actions", 1), measured("shard", 1)
-    share = shard["cpu_s"] / actions["cpu_s"]
+    actions, shard = measured("actions", share), measured("shard", share)
     print(
         f"one shard of {SHARDS}: {shard['count'] / actions['count']:.3f} of the actions,"
-        f" {share:.3f} of the CPU ({shard['cpu_s']:.2f} of {actions['cpu_s']:.2f} s)"
+        f" {shard['cpu_s'] / actions['cpu_s']:.3f} of the CPU"
+        f" ({shard['cpu_s']:.2f} of {actions['cpu_s']:.2f} s)"
     )
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000_000
     files = 1000

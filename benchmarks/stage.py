@@ -66,7 +66,7 @@ def stage(copy_mode: str | None = None) -> Iterator[Stage]:
     named = os.environ.get(LAKE)
     lake = LakeHome(Path(named) if named else folder / "lake")
     try:
-        embedded.up(lake, copy_mode=copy_mode)
+        embedded.up(lake, copy_mode=None if named else copy_mode)
         yield Stage(lake, folder)
     finally:
         if not named:
