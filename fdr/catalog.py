@@ -20,6 +20,7 @@ class NewReplica:
     rse: str
     size_bytes: int
     adler32: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class RuleState:
 class RseFacts:
     """What a client must know of an RSE to write to it.
 
-    ``prefixes`` are the URL beginnings that it offers for writing over the wide area, best first.
+    ``readable`` and ``writable`` are its availability. ``prefixes`` are the URL beginnings that it offers for
+    writing over the wide area, best first.
     ``settings`` is Rucio's own description, which its path algorithms take.
     """
 
@@ -49,6 +51,7 @@ class RseFacts:
     writable: bool
     prefixes: tuple[str, ...]
     settings: dict[str, object] = field(repr=False)
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +92,18 @@ class Catalog(Protocol):
         """Return the RSEs that an RSE expression matches now; none is an empty set."""
 
     async def create_dataset(
-        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+        self,
+        account: str,
+        dataset: Did,
+        lifetime_s: int,
+        upload_rule: Rule | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Create a dataset that expires ``lifetime_s`` seconds from now, with the rule for its uploads.
+        """Create a dataset that expires ``lifetime_s`` seconds from now, with its metadata if there is any.
 
-        The rule locks each file where it was put, and its replica there is purged when the rule or the
-        dataset expires; without one, nothing would ever delete it. Refused with reason
-        ``insufficient-account-limit`` where the account has no quota at the RSEs of the rule.
+        It comes with the rule for its uploads, which locks each file where it was put; its replica there is
+        purged when the rule or the dataset expires, and without one, nothing would ever delete it. Refused
+        with reason ``insufficient-account-limit`` where the account has no quota at the RSEs of the rule.
         """
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:

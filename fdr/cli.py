@@ -11,7 +11,21 @@ from typing import Annotated
 import typer
 
 from fdr import __version__
-from fdr.commands import audit, check, clean, new, plan, report, resume, run, schema, stop, validate, watch
+from fdr.commands import (
+    audit,
+    check,
+    clean,
+    new,
+    noise,
+    plan,
+    report,
+    resume,
+    run,
+    schema,
+    stop,
+    validate,
+    watch,
+)
 from fdr.commands.options import EXIT_CODES, out
 from fdr.errors import ExitCode, FdrError
 from fdr.lake.commands import app as lake_app
@@ -46,6 +60,7 @@ app.command(epilog=EXIT_CODES)(watch.watch)
 app.command(epilog=EXIT_CODES)(report.report)
 app.command(epilog=clean.EXIT_CODES)(clean.clean)
 app.command(epilog=audit.EXIT_CODES)(audit.audit)
+app.command(epilog=noise.EXIT_CODES)(noise.noise)
 app.command(epilog=EXIT_CODES)(schema.schema)
 app.command(epilog=EXIT_CODES)(new.new)
 app.add_typer(lake_app, name="lake")

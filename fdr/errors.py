@@ -12,6 +12,7 @@ class ExitCode(IntEnum):
     OBJECTIVE_FAILED = 3
     INCONCLUSIVE = 4
     LAKE_UNUSABLE = 5
+    BUSY = 6
     INTERRUPTED = 130
 
 
@@ -42,6 +43,12 @@ class LakeUnusable(FdrError):
     """The lake cannot be rehearsed on: not reachable, not permitted, or not prepared."""
 
     exit_code = ExitCode.LAKE_UNUSABLE
+
+
+class Busy(FdrError):
+    """Another process does this already, and it is not done twice at once."""
+
+    exit_code = ExitCode.BUSY
 
 
 class LakeError(FdrError):

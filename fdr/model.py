@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -121,7 +121,8 @@ class Experiment:
     """Who acts: a Rucio account with a scope, what it injects, and its rules.
 
     ``upload_rule``, which each dataset is born with, keeps its uploads where they are put until it expires.
-    ``quota`` holds the account's limit in bytes per RSE; an RSE not named is unlimited.
+    ``quota`` holds the account's limit in bytes per RSE; an RSE not named is unlimited. ``metadata`` is
+    what its datasets and files get in Rucio.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Experiment:
     rules: tuple[Rule, ...]
     quota: Mapping[str, int]
     dataset_lifetime_s: int
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from string import Formatter
 from typing import TYPE_CHECKING
 
@@ -82,6 +83,7 @@ def may_clash(one: tuple[str, str], other: tuple[str, str]) -> bool:
     return False
 
 
+@lru_cache(maxsize=1024)  # each is held against every other of its scope
 def _pattern(template: str, experiment: str) -> list[tuple[frozenset[str], bool]]:
     """Return the characters that each place of a name may hold, and whether the place may repeat."""
     places: list[tuple[frozenset[str], bool]] = []

@@ -22,11 +22,17 @@ class PatientCatalog:
         self._outages = outages
 
     async def create_dataset(
-        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+        self,
+        account: str,
+        dataset: Did,
+        lifetime_s: int,
+        upload_rule: Rule | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Create a dataset that expires ``lifetime_s`` seconds from when Rucio answers."""
         await self._outages.see_through(
-            account, lambda: self._catalog.create_dataset(account, dataset, lifetime_s, upload_rule)
+            account,
+            lambda: self._catalog.create_dataset(account, dataset, lifetime_s, upload_rule, metadata),
         )
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:

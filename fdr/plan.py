@@ -77,7 +77,9 @@ def upload_rses(scenario: Scenario) -> tuple[str, ...]:
 
 def _entailed(experiment: Experiment) -> dict[str, object]:
     """Return what an experiment's actions entail and their numbers do not say."""
-    return {
+    # left out where the scenario says nothing of it, or digests of before would change
+    said = {"metadata": dict(experiment.metadata)} if experiment.metadata else {}
+    return said | {
         "experiment": experiment.name,
         "account": experiment.account,
         "scope": experiment.scope,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from fdr.catalog import Catalog, RseFacts
@@ -48,9 +49,11 @@ async def check_lake(
     locators = {name: Locator(rse) for name, rse in facts.items() if rse is not None}
     if not must_write:
         return locators
-    problems = await _try_writing(scenario, run, storage, locators)
-    if problems:
-        raise LakeUnusable("\n".join(problems))
+    failures = await try_writing(next(iter(scenario.experiments.values())).scope, run, storage, locators)
+    if failures:
+        raise LakeUnusable(
+            "\n".join(f"RSE {name}: cannot be written: {error}" for name, error in failures.items())
+        )
     return locators
 
 
@@ -138,14 +141,17 @@ def _unwritable(rses: Mapping[str, RseFacts | None]) -> list[str]:
     ]
 
 
-async def _try_writing(
-    scenario: Scenario, run: str, storage: Storage, locators: Mapping[str, Locator]
-) -> list[str]:
-    scope = next(iter(scenario.experiments.values())).scope
-    problems = []
-    for name, locator in locators.items():
+async def try_writing(
+    scope: str, run: str, storage: Storage, locators: Mapping[str, Locator]
+) -> dict[str, LakeError]:
+    """Put a small file at every RSE and remove it, all at once; return how it failed, by RSE."""
+
+    async def try_one(locator: Locator) -> LakeError | None:
         try:
             await storage.check_writable(locator.url(Did(scope, f"{run}/{CHECK_FILE}")))
         except LakeError as error:
-            problems.append(f"RSE {name}: cannot be written: {error}")
-    return problems
+            return error
+        return None
+
+    failures = await asyncio.gather(*map(try_one, locators.values()))
+    return {name: error for name, error in zip(locators, failures, strict=True) if error is not None}

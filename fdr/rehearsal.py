@@ -43,7 +43,8 @@ class Rehearsal:
     """One scenario on one lake, with everything it needs.
 
     ``services`` samples the lake's services, None where they are not ours to see. ``earlier`` is what the run
-    has done already, None for one that begins.
+    has done already, None for one that begins. ``tries_writing`` is false where the caller has found out what
+    can be written.
     """
 
     run: str
@@ -54,6 +55,7 @@ class Rehearsal:
     services: Callable[[float], list[ServiceSample]] | None = None
     clock: Clock = field(default_factory=SteadyClock)
     earlier: Earlier | None = None
+    tries_writing: bool = True
 
     async def carry_out(self, show: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> bool:
         """Rehearse from check to last event; return whether the run was interrupted.
@@ -62,7 +64,7 @@ class Rehearsal:
         is given is set. Raises LakeUnusable before anything is injected, JournalFailed when the record cannot
         be kept.
         """
-        must_write = self.earlier is None
+        must_write = self.tries_writing and self.earlier is None
         catalog, storage = self.doors.catalog, self.doors.storage
         locators = await check_lake(self.scenario, self.run, catalog, storage, must_write=must_write)
         stop = Stop()

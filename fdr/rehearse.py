@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -21,6 +21,7 @@ from fdr.errors import ExitCode, LakeUnusable
 from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
 from fdr.lake.prepare import prepare_embedded, prepare_foreign
+from fdr.metrics import Planned
 from fdr.model import Scenario, Verdict
 from fdr.objectives import needs_audit
 from fdr.planned import planned
@@ -34,6 +35,8 @@ from fdr.rundir import RunDir, make_run_dir, new_run_id, open_run_dir, writing
 from fdr.same_run import check_can_go_on, check_plan, check_same_lake, check_scenario
 from fdr.scenario.load import effective_yaml
 from fdr.services import ServiceSampler
+
+Show = Callable[[Path, Planned, asyncio.Event], Coroutine[None, None, None]]
 
 LOG_BYTES = 10_000_000
 VERDICT_CODES = {
@@ -134,16 +137,16 @@ def _begin(
     """Begin a run in a directory that is held."""
     with writing(directory.path):
         directory.scenario.write_text(effective_yaml(path, changes.all_sets))
-        _log_to(directory.log)
-    was_interrupted = asyncio.run(_perform(run, scenario, directory, connection, console))
+        log_to(directory.log)
+    was_interrupted = asyncio.run(perform(run, scenario, directory, connection, _showing(console)))
     return _conclude(recorded_run(directory), connection, was_interrupted, console)
 
 
 def _go_on(run: RecordedRun, earlier: Earlier, connection: Connection, console: Console) -> ExitCode:
     """Go on with a run whose directory is held."""
-    _log_to(run.directory.log)
+    log_to(run.directory.log)
     was_interrupted = asyncio.run(
-        _perform(run.started.run, run.scenario, run.directory, connection, console, earlier)
+        perform(run.started.run, run.scenario, run.directory, connection, _showing(console), earlier)
     )
     return _conclude(run, connection, was_interrupted, console)
 
@@ -185,7 +188,7 @@ def _report(directory: RunDir, was_interrupted: bool, console: Console) -> ExitC
     return ExitCode.INTERRUPTED if was_interrupted else VERDICT_CODES[report.verdict]
 
 
-def _log_to(path: Path) -> None:
+def log_to(path: Path) -> None:
     """Keep what libraries say in a file of bounded size; gfal2 would tell every step of every copy."""
     logging.raiseExceptions = False  # a log that cannot be written must not fill the terminal instead
     handler = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
@@ -212,20 +215,30 @@ async def _check(scenario: Scenario, connection: Connection) -> Sequence[str]:
         return tuple(await check_lake(scenario, run, doors.catalog, doors.storage))
 
 
-async def _perform(
+def _showing(console: Console) -> Show:
+    return lambda journal, whole, over: live.show(journal, whole, console, over)
+
+
+async def perform(
     run: str,
     scenario: Scenario,
     directory: RunDir,
     connection: Connection,
-    console: Console,
+    show: Show,
     earlier: Earlier | None = None,
+    *,
+    tries_writing: bool = True,
 ) -> bool:
+    """Carry out a run in a directory that is held, and return whether it was interrupted.
+
+    ``show`` runs beside it until the event that it is given is set. Raises what ``Rehearsal.carry_out`` does.
+    """
     restarts, not_before = (earlier.restarts, earlier.last_at) if earlier else ({}, 0.0)
     home = connection.embedded_home
     services = ServiceSampler(LakeHome(home), restarts=restarts) if home else None
     async with reach(connection, scenario.limits.requests_per_second) as doors:
         clock = SteadyClock(not_before)
-        rehearsal = Rehearsal(run, scenario, directory, connection, doors, services, clock, earlier)
-        return await rehearsal.carry_out(
-            lambda over: live.show(directory.journal, planned(scenario), console, over)
+        rehearsal = Rehearsal(
+            run, scenario, directory, connection, doors, services, clock, earlier, tries_writing
         )
+        return await rehearsal.carry_out(lambda over: show(directory.journal, planned(scenario), over))

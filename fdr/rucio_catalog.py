@@ -93,6 +93,7 @@ class RucioCatalog:
             name=rse,
             deterministic=bool(settings["deterministic"]),
             writable=bool(settings["availability_write"]),
+            readable=bool(settings["availability_read"]),
             prefixes=_write_prefixes(settings["protocols"]),
             settings=settings,
         )
@@ -108,7 +109,12 @@ class RucioCatalog:
         return frozenset(row["rse"] for row in rows)
 
     async def create_dataset(
-        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+        self,
+        account: str,
+        dataset: Did,
+        lifetime_s: int,
+        upload_rule: Rule | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Create a dataset that expires ``lifetime_s`` seconds from now, with the rule for its uploads."""
         # Grouping NONE lets Rucio choose for each file by itself, and it prefers where the file is.
@@ -121,7 +127,7 @@ class RucioCatalog:
             await self._call(
                 account,
                 lambda client: client.add_dataset(
-                    dataset.scope, dataset.name, rules=rules, lifetime=lifetime_s
+                    dataset.scope, dataset.name, meta=dict(metadata or {}), rules=rules, lifetime=lifetime_s
                 ),
             )
         except LakeError as error:
@@ -138,6 +144,7 @@ class RucioCatalog:
                     "name": replica.did.name,
                     "bytes": replica.size_bytes,
                     "adler32": replica.adler32,
+                    **({"meta": dict(replica.metadata)} if replica.metadata else {}),
                 }
             )
         attachments = [

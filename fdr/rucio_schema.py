@@ -37,6 +37,47 @@ ACTIVITIES = (
     "User Subscriptions",
 )
 
+METADATA_KEY_PATTERN = r"^[A-Za-z0-9_-]+$"
+METADATA_LENGTH = 50  # of the columns that describe; a shorter few refuse what is longer
+# What Rucio itself keeps of a DID, or does with it, under keys that look like metadata; the other columns of
+# its table of DIDs (project, campaign …) describe, and keys that are no columns are JSON. Of a datatype Rucio
+# takes those alone that an administrator has made known to it.
+DID_COLUMNS = frozenset(
+    {
+        "access_cnt",
+        "accessed_at",
+        "account",
+        "adler32",
+        "availability",
+        "bytes",
+        "closed_at",
+        "complete",
+        "constituent",
+        "created_at",
+        "deleted_at",
+        "did_type",
+        "eol_at",
+        "events",
+        "expired_at",
+        "guid",
+        "hidden",
+        "is_archive",
+        "is_new",
+        "is_open",
+        "length",
+        "lifetime",
+        "md5",
+        "monotonic",
+        "name",
+        "obsolete",
+        "purge_replicas",
+        "scope",
+        "suppressed",
+        "transient",
+        "updated_at",
+    }
+)
+
 # Columns of Rucio's table of RSEs: an expression KEY=VALUE with one of these looks at the column, not at
 # the attribute of that name (rucio/core/rse.py, list_rses).
 RSE_COLUMNS = frozenset(

@@ -69,7 +69,7 @@ class RunDir:
         Raises UsageError when another process holds it, and when the directory cannot be written or locked.
         """
         with _opened(self.path / "lock") as file:
-            if not _locks(file):
+            if not locks(file):
                 raise UsageError(f"{self.path}: this run is alive in another process")
             try:
                 self.stop_request.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def _opened(path: Path) -> IO[str]:
         return path.open("w")
 
 
-def _locks(file: IO[str]) -> bool:
+def locks(file: IO[str]) -> bool:
     """Lock a file, and say whether that worked; one who only asks whether it is locked is waited for.
 
     Raises UsageError where the file system has no locks.

@@ -105,6 +105,19 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     await stage.journal.close()
 
 
+async def test_datasets_and_files_get_the_metadata_of_their_experiment(tmp_path: Path) -> None:
+    """Those of an experiment that says nothing get none."""
+    scenario = load_scenario(SMOKE, sets=["experiments.CTA.metadata={project: fdr, campaign: noise}"])
+    stage = Stage(tmp_path, scenario)
+    await stage.perform()
+    found = [(did.scope, held.metadata, file.metadata) for did, held in stage.catalog.datasets.items()
+             for file in held.files.values()]  # fmt: skip
+    wanted = {"project": "fdr", "campaign": "noise"}
+    assert len(found) == FILES
+    for scope, *metadata in found:
+        assert metadata == ([wanted, wanted] if scope == "cta_fdr" else [{}, {}])
+
+
 async def test_a_fair_run_does_all_that_was_planned(stage: Stage) -> None:
     """Every file is stored, registered and in a closed dataset with its rules."""
     await stage.perform()

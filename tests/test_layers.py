@@ -14,6 +14,7 @@ MODULES = {
 
 MUST_BE_PURE = """
     audit.compare audit.finding audit.record inventory
+    noise.beats noise.fold noise.pair noise.recipe noise.result noise.scenario
     abort_when arrivals budget draw errors expression forecast metrics model names objectives plan recent
     rucio_schema scenario.check scenario.lines scenario.quantities scenario.sets scenario.shape scenario.types
     scenario.whole sizes units window lake.xrootd_cfg
@@ -73,6 +74,7 @@ DOORS = {
     "starlette": ("lake",),
     "uvicorn": ("lake",),
     "psutil": ("lake", "services", "samples"),
+    "prometheus_client": ("exposition", "noise.numbers", "noise.telling"),
     "pydantic": ("scenario",),
     "yaml": ("scenario.lines",),
 }

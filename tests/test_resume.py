@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -116,11 +116,17 @@ class MortalCatalog(FakeCatalog):
         self.deeds: Counter[str] = Counter()
 
     async def create_dataset(
-        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+        self,
+        account: str,
+        dataset: Did,
+        lifetime_s: int,
+        upload_rule: Rule | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         parent = super()
         await self.death.around(
-            "create_dataset", lambda: parent.create_dataset(account, dataset, lifetime_s, upload_rule)
+            "create_dataset",
+            lambda: parent.create_dataset(account, dataset, lifetime_s, upload_rule, metadata),
         )
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:

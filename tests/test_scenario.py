@@ -212,15 +212,16 @@ def test_without_sets_a_scenario_is_kept_as_it_is_written():
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_with_sets_a_scenario_is_kept_as_it_was_run(path, tmp_path):
     """The kept text says what was set, and loads to the same scenario without the sets."""
+    experiment = next(iter(load_scenario(path).experiments))
     sets = [
-        "experiments.CTA.inject.files=100",
+        f"experiments.{experiment}.inject.files=100",
         "rses.DESY-DCACHE.attributes.site=NO",
         "description='a: b # c'",
     ]
     text = effective_yaml(path, sets)
     kept = tmp_path / "scenario.yaml"
     kept.write_text(text)
-    assert text.startswith(f"# {path.name}, with\n# --set experiments.CTA.inject.files=100\n")
+    assert text.startswith(f"# {path.name}, with\n# --set experiments.{experiment}.inject.files=100\n")
     assert load_scenario(kept) == load_scenario(path, sets=sets)
     assert digest(load_scenario(kept)) != digest(load_scenario(path))
 

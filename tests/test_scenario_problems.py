@@ -85,6 +85,13 @@ def test_all_problems_are_told_at_once_each_with_its_line():
         ({"rses__lower": {}}, "rses.lower: 'lower' is not an RSE's name"),
         ({"rses__C": None}, "rses.C: nothing is not a mapping"),
         ({"rses__C__attributes": {"country_name": "x"}}, "'country_name' is Rucio's own column"),
+        (
+            {"experiments__SKA__metadata": {"a.b": "x"}},
+            "experiments.SKA.metadata.a.b: 'a.b' is not a key of metadata",
+        ),
+        ({"experiments__SKA__metadata": {"lifetime": "9"}}, "'lifetime' is kept by Rucio itself"),
+        ({"experiments__SKA__metadata": {"campaign": "x" * 51}}, "is not a value of metadata"),
+        ({"experiments__SKA__metadata": {"campaign": ["x"]}}, "is not a value of metadata"),
         ({"rses__C__attributes": {"QOS": "FAST"}}, "rses.C.attributes.QOS: 'FAST' is not the qos 'SAFE'"),
         ({"rses__C__watermark": "3 GB", "rses__C__quota": "2 GB"}, "rses.C.watermark: is above the quota"),
         ({"rses__C__protocols": ["gsiftp"]}, "rses.C.protocols[0]: 'gsiftp' is not a protocol"),

@@ -18,6 +18,7 @@ async def perform(context: Context, action: Action, dataset: OpenDataset) -> Non
             context.dataset(action),
             experiment.dataset_lifetime_s,
             experiment.upload_rule,
+            experiment.metadata,
         )
         return "created"
 

@@ -35,7 +35,8 @@ async def register(context: Context, action: Action, dataset: OpenDataset, file:
     """
     if action.rse is None:
         raise ValueError("an upload names its RSE")
-    replica = NewReplica(file, context.dataset(action), action.rse, action.size_bytes, adler32)
+    metadata = context.scenario.experiments[action.experiment].metadata
+    replica = NewReplica(file, context.dataset(action), action.rse, action.size_bytes, adler32, metadata)
     created = await dataset.created.wait()
     await dataset.ruled.wait()
 

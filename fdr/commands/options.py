@@ -14,7 +14,7 @@ from fdr.units import parse_duration
 
 EXIT_CODES = """
 Exit codes: 0 every objective passed; 1 a defect in fdr; 2 a bad scenario or usage; 3 an objective failed;
-4 inconclusive; 5 the lake is not usable; 130 interrupted.
+4 inconclusive; 5 the lake is not usable; 6 another fdr noise is under way; 130 interrupted.
 """
 
 out = Console()

@@ -57,6 +57,25 @@ def prepare_embedded(home: LakeHome, scenario: Scenario, say: Callable[[str], No
         return changed
 
 
+def prepare_account(home: LakeHome, account: str, scope: str) -> list[str]:
+    """Make an account, its scope and its limits at every RSE of the embedded lake; return what was changed.
+
+    RSEs and storages are left as they are. Raises LakeUnusable when the lake is not up.
+    """
+    with home.lock():
+        old = current_settings(home)
+        if not Keeper(home).answers():
+            raise LakeUnusable(f"{home.directory}: the lake is not up: run 'fdr lake up'")
+        passwords = {account: new_password(), **old.account_passwords}
+        settings = replace(old, account_passwords=passwords)
+        if settings != old:
+            write_settings(home.settings_file, settings)
+            configure(home, settings)
+        identities = {account: passwords[account], IDENTITY: settings.secrets["rucio"]}
+        wanted = WantedAccount(account, (scope,), dict.fromkeys(settings.sites, UNLIMITED), identities)
+        return administer(read_connection(home.client_cfg), lambda admin: admin.prepare_accounts([wanted]))
+
+
 def prepare_foreign(connection: Connection, scenario: Scenario) -> list[str]:
     """Make a lake that is not ours ready for a scenario, and return what was changed.
 

@@ -213,6 +213,7 @@ def _experiment(
         ),
         quota=part.quota,
         dataset_lifetime_s=lifetime_s,
+        metadata=part.metadata,
     )
 
 

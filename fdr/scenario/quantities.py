@@ -148,6 +148,25 @@ def read_attribute(value: Any) -> str:
     return str(value)
 
 
+def read_metadata_key(value: Any) -> str:
+    """Read a key of metadata that describes a DID."""
+    if not isinstance(value, str) or not re.fullmatch(rucio.METADATA_KEY_PATTERN, value):
+        raise ValueError(f"{shown(value)} is not a key of metadata (write letters, digits and _ -)")
+    if value in rucio.DID_COLUMNS:
+        raise ValueError(f"{value!r} is kept by Rucio itself (write another key, such as campaign)")
+    return value
+
+
+def read_metadata(value: Any) -> str:
+    """Read a value of metadata, as text."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, str | int | float) or not 1 <= len(text) <= rucio.METADATA_LENGTH:
+        raise ValueError(
+            f"{shown(value)} is not a value of metadata (write 1 to {rucio.METADATA_LENGTH} characters)"
+        )
+    return text
+
+
 def read_target(value: Any, info: ValidationInfo[Known]) -> str:
     """Read where something goes, an RSE expression or {qos: LABEL}; return the RSE expression."""
     known = info.context

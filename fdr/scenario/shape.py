@@ -190,6 +190,9 @@ class ExperimentShape(Shape):
     )
     rules: list[RuleShape] = Field(default_factory=list, description="Rules that every dataset gets")
     lifetime: t.Lifetime | None = Field(None, description="How long its datasets live")
+    metadata: dict[t.MetadataKey, t.MetadataValue] = Field(
+        default_factory=dict, description="Metadata that its datasets and files get in Rucio"
+    )
 
     @field_validator("inject", mode="before")
     @classmethod

@@ -15,6 +15,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 EXPERIMENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 RSE_SCHEMA_PATTERN = r"^[A-Z0-9]+([_-][A-Z0-9]+)*$"
 LONGEST_NAME = 50
+LONGEST_EXPERIMENT = 120  # it stands in names of files and datasets, of which Rucio takes 250 characters
 
 COUNT_SCHEMA = {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": "^[0-9][0-9_]*$"}]}
 SIZE_TEXT_PATTERN = rf"^{NUMBER} ?({'|'.join(SIZES)})?$"
@@ -105,6 +106,14 @@ AttributeValue = Annotated[
     BeforeValidator(read.read_attribute),
     WithJsonSchema({"type": ["string", "number", "boolean"]}),
 ]
+MetadataKey = Annotated[
+    str, BeforeValidator(read.read_metadata_key), _text(rucio.METADATA_KEY_PATTERN, rucio.METADATA_LENGTH)
+]
+MetadataValue = Annotated[
+    str,
+    BeforeValidator(read.read_metadata),
+    WithJsonSchema({"type": ["string", "number", "boolean"]}),
+]
 Template = Annotated[
     str,
     BeforeValidator(read.read_template),
@@ -133,8 +142,8 @@ RseName = Annotated[
 ]
 ExperimentName = Annotated[
     str,
-    _word("an experiment's name", EXPERIMENT_PATTERN, LONGEST_NAME, "CTA"),
-    _text(EXPERIMENT_PATTERN, LONGEST_NAME),
+    _word("an experiment's name", EXPERIMENT_PATTERN, LONGEST_EXPERIMENT, "CTA"),
+    _text(EXPERIMENT_PATTERN, LONGEST_EXPERIMENT),
 ]
 RseKey = Annotated[str, BeforeValidator(read.read_rse_key), _text(RSE_SCHEMA_PATTERN, rucio.RSE_LENGTH)]
 Description = Annotated[str, Field(max_length=10_000)]

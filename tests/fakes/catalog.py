@@ -20,12 +20,14 @@ class FakeDataset:
     lifetime_s: int
     files: dict[Did, NewReplica] = field(default_factory=dict)
     is_open: bool = True
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class FakeCatalog:
     """Datasets, replicas and rules in dictionaries; a rule is OK as soon as ``transfers_run`` is true.
 
-    ``stale_locks`` adds RSEs to the dataset locks of a rule that holds no file there, as Rucio does.
+    ``unwritable`` and ``unreadable`` are RSEs whose availability is off. ``stale_locks`` adds RSEs to the
+    dataset locks of a rule that holds no file there, as Rucio does.
     ``weather`` is called with the name of every operation and its subject, and may raise what Rucio would.
     """
 
@@ -41,6 +43,8 @@ class FakeCatalog:
         self.weather: Callable[[str, object], None] = lambda operation, subject: None
         self.batches: list[int] = []
         self.stale_locks: dict[str, set[str]] = {}
+        self.unwritable: set[str] = set()
+        self.unreadable: set[str] = set()
         # what files have at RSEs after a dataset that held them was deleted
         self.left: dict[Did, tuple[NewReplica, dict[str, str]]] = {}
         self._requests = 0
@@ -84,13 +88,18 @@ class FakeCatalog:
         return matching(expression, self.rses)
 
     async def create_dataset(
-        self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule | None = None
+        self,
+        account: str,
+        dataset: Did,
+        lifetime_s: int,
+        upload_rule: Rule | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.ask("create_dataset", dataset)
         self._check_owner(account, dataset)
         if dataset in self.datasets:
             return
-        self.datasets[dataset] = FakeDataset(lifetime_s)
+        self.datasets[dataset] = FakeDataset(lifetime_s, metadata=metadata or {})
         if upload_rule is not None:
             rule_id = f"{next(self._rule_numbers):032x}"
             self.upload_rules[rule_id] = account, dataset, upload_rule
@@ -201,7 +210,10 @@ class FakeCatalog:
 
     def _facts(self, rse: str) -> RseFacts:
         prefixes = tuple(f"{scheme}://{rse.lower()}:1094//rucio/" for scheme in self.rses[rse].protocols)
-        return RseFacts(rse, deterministic=True, writable=True, prefixes=prefixes, settings={})
+        writable, readable = rse not in self.unwritable, rse not in self.unreadable
+        return RseFacts(
+            rse, deterministic=True, writable=writable, prefixes=prefixes, settings={}, readable=readable
+        )
 
     def _check_owner(self, account: str, did: Did) -> None:
         if self.owners.get(did.scope) != account:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pytest
@@ -99,7 +99,7 @@ async def test_an_rse_says_how_it_is_written_to(subject: Subject) -> None:
     """The first protocol of the scenario is the first offered; what is not there is None."""
     facts = await subject.catalog.rse(ACCOUNT, RSE)
     assert facts is not None
-    assert (facts.deterministic, facts.writable) == (True, True)
+    assert (facts.deterministic, facts.writable, facts.readable) == (True, True, True)
     assert [prefix.split(":")[0] for prefix in facts.prefixes] == ["root", "davs"]
     assert all(prefix.endswith("/") for prefix in facts.prefixes)
     assert await subject.catalog.rse(ACCOUNT, "NOT-THERE") is None
@@ -121,6 +121,25 @@ async def test_making_a_dataset_twice_is_making_it_once(subject: Subject) -> Non
     await subject.catalog.add_rule(ACCOUNT, dataset, rule())
     (state,) = await subject.catalog.rules(ACCOUNT, SCOPE, subject.prefix)
     assert state.locks_ok == 1
+
+
+async def test_metadata_come_with_what_is_made(subject: Subject) -> None:
+    """Datasets and files get them in the call that makes them; making them again changes nothing."""
+    metadata = {"project": "fdr", "campaign": "noise"}
+    dataset = subject.did("dataset")
+    replica = replace(subject.replica("1", dataset), metadata=metadata)
+    for _ in range(2):
+        await subject.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S, metadata=metadata)
+        await subject.catalog.register(ACCOUNT, [replica])
+    if isinstance(subject.catalog, FakeCatalog):
+        held = subject.catalog.datasets[dataset]
+        assert held.metadata == held.files[replica.did].metadata == metadata
+        return
+    for did in (dataset, replica.did):
+        told = await subject.catalog.door.call(  # type: ignore[attr-defined]
+            ACCOUNT, lambda client, did=did: client.get_metadata(did.scope, did.name)
+        )
+        assert {key: told[key] for key in metadata} == metadata
 
 
 async def test_nobody_writes_in_the_scope_of_another(subject: Subject) -> None:
