@@ -59,8 +59,9 @@ class Audited:
         return next(iter(self.a_dataset()[1].items()))
 
     def a_dataset(self) -> tuple[Did, dict[Did, NewReplica]]:
-        did, dataset = next(iter(self.catalog.datasets.items()))
-        return did, dataset.files
+        """Return a dataset of CTA, whose two rules each make a copy, and its files."""
+        datasets = self.catalog.datasets.items()
+        return next((did, dataset.files) for did, dataset in datasets if did.scope == "cta_fdr")
 
 
 @pytest.fixture
