@@ -13,7 +13,7 @@ from fdr.inventory import FileRecord, Inventory
 from fdr.journal.reader import JournalReader
 from fdr.model import SETTLED, Did, Ending, Intention, Kind, Note, Outcome
 from fdr.standing import Left, Standing
-from fdr.storage.base import Stat
+from fdr.storage.base import Storage
 
 ASKED_AT_ONCE = 1000  # files in one question to Rucio
 
@@ -22,7 +22,8 @@ async def settle(context: Context, standing: Standing, reader: JournalReader, in
     """Ask what became of every unsettled upload; journal what is found, and let ``standing`` take it.
 
     A file that Rucio has at its RSE was put and registered; one that is whole at its storage was put. One
-    that is not there, or not whole, is left to be done. What a storage does not tell stays unknown.
+    that is not there, not whole, or that its storage refuses to sum is left to be done, over what is there.
+    What a storage does not tell at all stays unknown.
     Raises LakeUnusable when Rucio does not answer; nothing is lost then, and it can be asked again.
     """
     unsettled = _unsettled(reader, standing)
@@ -79,16 +80,29 @@ async def _look(context: Context, standing: Standing, upload: Intention) -> str:
     url = context.locators[upload.rse].url(upload.did)
     try:
         there = await context.storage.stat(url)
-        if there is not None and there.size_bytes == upload.size_bytes:  # or it tells no checksum, perhaps
-            there = await context.storage.stat(url, with_checksum=True)
     except LakeError:
         return "still unknown"
-    if there != Stat(upload.size_bytes, payload.adler32()):
+    if there is None or there.size_bytes != upload.size_bytes:
         standing.take_absent(upload.action)
         return "nowhere" if there is None else "not whole"
+    if await _adler32(context.storage, url) != payload.adler32():
+        standing.take_absent(upload.action)
+        return "not whole"
     _record(context, standing, upload, "put", payload.adler32())
     standing.take_unregistered(upload.action)
     return "on storage"
+
+
+async def _adler32(storage: Storage, url: str) -> str | None:
+    """Return a file's checksum, None where its storage does not tell it.
+
+    XRootD does not sum a file that a client which died has left open, for as long as it believes in it.
+    """
+    try:
+        there = await storage.stat(url, with_checksum=True)
+    except LakeError:
+        return None
+    return there.adler32 if there is not None else None
 
 
 def _record(context: Context, standing: Standing, upload: Intention, step: str, detail: str = "") -> None:

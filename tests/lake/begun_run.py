@@ -36,7 +36,11 @@ class BegunRun:
 
     def puts(self) -> int:
         """Return how many puts have ended by now, well or not."""
-        return sum(isinstance(event, Outcome) and event.step == "put" for event in self.events())
+        return self.ended("put")
+
+    def ended(self, step: str) -> int:
+        """Return how many steps of this name have ended by now, well or not."""
+        return sum(isinstance(event, Outcome) and event.step == step for event in self.events())
 
     def wait_until(self, holds: Callable[[], bool], within_s: float = BEGIN_WITHIN_S) -> None:
         """Wait until something holds; the run must not end before."""

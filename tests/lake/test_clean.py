@@ -32,6 +32,7 @@ pytestmark = pytest.mark.lake
 SMALL = ("--scale", "0.25", "--duration", "5s")
 PUT_BEFORE_THE_KILL = 15
 BEGUN_WITHIN_S = 120
+DAEMONS_WITHIN_S = 150  # then it says what is left, and where
 # What Rucio has of a run, without what its daemons may touch at any time.
 TABLES = {
     "dids": "scope, name, did_type, bytes, is_open, expired_at",
@@ -96,7 +97,8 @@ class Run:
         return steps.count("put") >= PUT_BEFORE_THE_KILL
 
     def clean(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return run_fdr(self.lake, self.directory.path.parent, "clean", self.directory.path, *options)
+        words = "clean", self.directory.path, "--wait", f"{DAEMONS_WITHIN_S}s", *options
+        return run_fdr(self.lake, self.directory.path.parent, *words)
 
     def _all_files(self) -> Iterator[Path]:
         for rse in current_settings(self.lake).sites:

@@ -54,7 +54,7 @@ def rehearsed() -> Iterator[Rehearsed]:
     try:
         with composed_lake(directory) as lake:
             lake.bring_up()
-            code = lake.run("fdr", OPTIONS="--scale 0.2 --speed 4")
+            code = lake.run("fdr", OPTIONS="--scale 0.1 --speed 4")
             assert code in {0, 3, 4}, lake.log("fdr").read_text()
             report = next((directory / "runs").glob("*/report.json"))
             yield Rehearsed(lake, code, json.loads(report.read_text()))

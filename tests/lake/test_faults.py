@@ -298,7 +298,7 @@ def cut(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> CutRuns:
         back_at = time.monotonic() + OUT_S
         with stopped(lake, "broker"):
             for name in SIGNALS:
-                begun[name].wait_until(lambda name=name: begun[name].puts() >= 15)
+                begun[name].wait_until(lambda name=name: begun[name].ended("register") >= 8)
                 begun[name].process.send_signal(getattr(signal, name))
             ended = {name: begun[name].finish() for name in (*SIGNALS, "deaf")}
             told = fdr(lake, runs, "report", ended["SIGKILL"].directory.path, "--json")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fdr.lake import xrootd
+from fdr.lake import xrootd_cfg
 from tests.xrootd_fixtures import Site, running_sites
 
 if TYPE_CHECKING:
@@ -199,10 +199,10 @@ def outside() -> Iterator[tuple[str, ...]]:
 
 
 @contextmanager
-def one_site(configuration: str) -> Iterator[tuple[Site, Path]]:
-    """Run a server with this configuration that holds the secret; give a directory of our own too."""
+def one_site(restriction: str) -> Iterator[tuple[Site, Path]]:
+    """Run a server with this restriction that holds the secret; give a directory of our own too."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory(dir="/var/tmp") as name:
-        patch.setattr(xrootd, "CONFIGURATION", configuration)
+        patch.setattr(xrootd_cfg, "LOOPBACK_ONLY", restriction)
         home = Path(name)
         home.chmod(0o755)
         with running_sites(home, {"ALPHA": "127.0.1.1"}) as sites:
@@ -213,15 +213,14 @@ def one_site(configuration: str) -> Iterator[tuple[Site, Path]]:
 @pytest.fixture(scope="module")
 def closed() -> Iterator[tuple[Site, Path]]:
     """A server as the lake runs it."""
-    with one_site(xrootd.CONFIGURATION) as made:
+    with one_site(xrootd_cfg.LOOPBACK_ONLY) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def open_to_all() -> Iterator[tuple[Site, Path]]:
     """The same server without the restriction: it shows that the attempts can succeed."""
-    lines = xrootd.CONFIGURATION.splitlines(keepends=True)
-    with one_site("".join(line for line in lines if not line.startswith("xrd.allow"))) as made:
+    with one_site("") as made:
         yield made
 
 
