@@ -45,7 +45,7 @@ class NoLake:
     async def put(self, payload: Payload, url: str, *, overwrite: bool = False) -> None:
         """Put nothing."""
 
-    async def create_dataset(self, account: str, dataset: Did, lifetime_s: int, upload_rule: Rule) -> None:
+    async def create_dataset(self, account: str, dataset: Did, *_: object) -> None:
         """Create nothing."""
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:

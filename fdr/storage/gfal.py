@@ -9,7 +9,6 @@ from collections import defaultdict
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from fdr.errors import LakeError, Refused, Unclear
 from fdr.payload import MEMORY_FILE_BYTES, Payload, memory_file
@@ -226,8 +225,9 @@ class GfalStorage:
 
 
 def _storage_of(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    """Return scheme, host and port of a URL. It is asked several times a file: urlsplit does more."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
 
 
 def _entries(directory: Any) -> Iterator[Entry]:

@@ -148,7 +148,8 @@ def calm(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> Calm:
 
         first = begin("first", "--every", "1h", "--prometheus-file", numbers)
         first.wait_until(first.has_begun)  # only one process at a time may make accounts
-        mesh = begin("mesh", "--mesh", "--json", "--lake", foreign_cfg(lake, root / "cfg", account="cta"))
+        cfg = foreign_cfg(lake, root / "cfg", account="cta")  # which has more scopes after other tests
+        mesh = begin("mesh", "--mesh", "--json", "--lake", cfg, "--scope", "cta_fdr")
         second = fdr(lake, first.runs, "noise")
         interrupted = begin("interrupted")
         run = f"scope = 'noise' AND name LIKE '{first.run.path.name}/%'"
@@ -220,7 +221,7 @@ def test_a_second_pass_does_not_pile_up(calm: Calm) -> None:
 
 
 def test_a_mesh_uploads_a_file_for_every_pair_on_a_lake_that_is_not_ours(calm: Calm) -> None:
-    """As the account of the rucio.cfg, in the only scope that it owns; each copy is of its own file."""
+    """As the account of the rucio.cfg, in the scope that was named; each copy is of its own file."""
     code, out, errors = calm.mesh
     assert (code, errors) == (0, "")
     told = json.loads(out)
@@ -283,11 +284,12 @@ def test_a_switched_off_rse_is_skipped_and_said_so(rough: Rough) -> None:
     assert f"skipped {PIC} as a source: is not available for reading" in rough.no_storage[1]
 
 
-def test_without_fts_pairs_are_still_replicating_when_the_wait_is_over(rough: Rough) -> None:
-    """Nothing failed, and nothing is known to be well: inconclusive. What is left is said with its bound."""
+def test_without_fts_pairs_are_replicating_or_stuck_when_the_wait_is_over(rough: Rough) -> None:
+    """A rule is stuck once Rucio has given up its submission. What is left is said with its bound."""
     code, told = rough.no_fts
-    assert code == 4
-    assert (states(told)[DESY, SARA], states(told)[SARA, DESY]) == ("replicating", "replicating")
+    found = {states(told)[DESY, SARA], states(told)[SARA, DESY]}
+    assert found <= {"replicating", "stuck"}
+    assert code == (3 if "stuck" in found else 4)
     assert told["duration_s"] < 40
     assert told["left"]["replica"] > 0
     assert told["expires_at"] > told["ended_at"]
