@@ -36,7 +36,7 @@ bench: install-dev  ## measure what docs/performance.md tells, in its short form
 	$(VENV)/bin/python -m benchmarks.plan 1000000
 	$(VENV)/bin/python -m benchmarks.journal 200000
 	$(VENV)/bin/python -m benchmarks.injection
-	$(VENV)/bin/python -m benchmarks.large_files
+	$(VENV)/bin/python -m benchmarks.large_files 100 3
 	$(VENV)/bin/python -m benchmarks.pace 12 1
 	$(VENV)/bin/python -m benchmarks.pace 400 0.5
 	$(VENV)/bin/python -m benchmarks.watch 500 50000

@@ -1,6 +1,6 @@
 """What it costs to clean a run of many files, on the embedded lake, up for scenarios/smoke.yaml.
 
-Usage: python benchmarks/clean.py FILES [registered]
+Usage: python -m benchmarks.clean FILES [registered]
 
 The run is made up: a journal that intends FILES files of one experiment. None of them was put; they are
 looked for all the same. With ``registered`` Rucio knows them all, as replicas that no rule holds.

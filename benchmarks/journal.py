@@ -1,6 +1,6 @@
 """What a journal and its report cost: CPU, bytes and memory per file.
 
-Usage: python benchmarks/journal.py [FILES]
+Usage: python -m benchmarks.journal [FILES]
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.large_files [MEGABYTES] [ROUNDS]
 
-All verify the adler32 at the storage. gfal-copy is in Debian's package python3-gfal2-util; without it,
+All verify the adler32 at the storage. gfal-copy is in Debian's package gfal2-util-scripts; without it,
 xrdcp alone is the measure. fdr's peak memory is printed too: it must not grow with the file.
 """
 
@@ -62,6 +62,9 @@ def by_command(connection: Connection, payload: Payload, command: list[str]) -> 
                 file.write(chunk)
         url = url_of(connection)
         env = os.environ | gfal_environment(60, connection.x509_cert_dir, loopback_only=True)
+        env["GFAL_PYTHONBIN"] = (
+            "/usr/bin/python3"  # gfal-copy looks on the PATH, and there is this one's first
+        )
         begun = time.monotonic()
         words = {"SOURCE": f"file://{source}", "PATH": str(source), "URL": url}
         subprocess.run([words.get(word, word) for word in command], env=env, check=True)

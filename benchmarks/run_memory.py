@@ -1,6 +1,6 @@
 """How a run's memory goes with its length: everything of fdr's but the lake, in virtual time.
 
-Usage: python benchmarks/run_memory.py [FILES]
+Usage: python -m benchmarks.run_memory [FILES]
 
 The engine carries out the 2020 scenario at such a scale; puts and calls to Rucio succeed at once. Beside it,
 the ledger of the watch and the counts of the display read the journal, as they do in a run.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from fdr.fold import fold
@@ -24,7 +26,7 @@ from fdr.report.sections import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from rich.console import Console
@@ -44,13 +46,25 @@ def make_report(
 
     Raises UsageError if there is no journal to read, ValueError if an objective cannot be read.
     """
-    with read_journal(journal) as reader:
+    with read_journal(journal) as reader, _without_collection():
         metrics = fold(reader.started, planned, reader.events())
         examples = {failure.action for failure in metrics.failures if failure.action is not None}
         dids = reader.dids(examples)
     judgements = judge_all(objectives, metrics)
     verdict, doubts = overall(judgements, metrics)
     return Facts(metrics, judgements, verdict, doubts, rses, dids)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Let nothing look for cycles meanwhile: events make none, and of a day there are millions of them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def to_json(report: Report) -> dict[str, Any]:
