@@ -24,7 +24,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from benchmarks.stage import heading, in_turn, median, stage
+from benchmarks.stage import RSES, heading, in_turn, median, one_experiment, stage
 from fdr.catalog import MAX_FILES_PER_CALL, RseFacts
 from fdr.connection import read_connection
 from fdr.journal.reader import read_journal
@@ -42,37 +42,12 @@ SIZE = 1000
 PER_DATASET = 250
 PUTS_AT_ONCE = 16  # at an RSE, as fdr has it
 UPLOAD_CLIENT_THREADS = 4
-RSES = ("BENCH-A", "BENCH-B", "BENCH-C")
 ACCOUNT, SCOPE = "bench", "bench"
 ADMINISTRATOR = (
     "root"  # nobody else may add replicas by themselves under the generic policy, as UploadClient does
 )
 LIFETIME_S = 6 * 3600
 Put = tuple[int, str, str]  # a file's number, its name and adler32
-
-SCENARIO = """
-schema: fdr/1
-name: injection
-duration: {duration_s}s
-seed: 1
-grace: 30s
-defaults: {{lifetime: 6h}}
-rses:
-  BENCH-A: {{qos: BENCH}}
-  BENCH-B: {{qos: BENCH}}
-  BENCH-C: {{qos: BENCH}}
-experiments:
-  BENCH:
-    account: bench
-    scope: bench
-    inject:
-      files: {files}
-      size: 1 kB
-      dataset: {{files: 250}}
-      to: {{qos: BENCH}}
-      arrivals: constant
-objectives: [upload.success >= 100%]
-"""
 
 
 def by_fdr(lake: LakeHome, files: int) -> dict[str, float]:
@@ -84,7 +59,7 @@ def by_fdr(lake: LakeHome, files: int) -> dict[str, float]:
 
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         path = Path(folder) / "injection.yaml"
-        path.write_text(SCENARIO.format(files=files, duration_s=1))
+        path.write_text(one_experiment("injection", files, "1s"))
         run = Path(folder) / "run"
         code = rehearse(path, Changes(), str(lake.client_cfg), run, False, Console(file=sys.stderr))
         with read_journal(run / "journal.sqlite") as reader:
@@ -93,6 +68,8 @@ def by_fdr(lake: LakeHome, files: int) -> dict[str, float]:
         raise SystemExit(f"the run ended with {code}")
     outcomes = [event for event in events if isinstance(event, Outcome)]
     registered = [one for one in outcomes if one.step == "register" and one.ending == "ok"]
+    if len(registered) != files:
+        raise SystemExit(f"{len(registered)} files of {files} were registered")
     usage = [event for event in events if isinstance(event, GeneratorUsage)]
     seconds = max(one.ended_at for one in registered) - min(one.begun_at for one in outcomes)
     cpu = usage[-1].cpu_seconds - usage[0].cpu_seconds
@@ -305,7 +282,7 @@ def main() -> None:
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 3000
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with stage() as at:
-        at.scenario("injection", SCENARIO.format(files=files, duration_s=1))
+        at.scenario("injection", one_experiment("injection", files, "1s"))
         command = [sys.executable, "-m", "benchmarks.injection"]
         counts = {name: str(min(files, MOST_FILES.get(name, files))) for name in CONTESTANTS}
         commands = {name: [*command, name, str(at.lake.directory), count] for name, count in counts.items()}

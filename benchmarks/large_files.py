@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.injection import RSES, SCENARIO, SCOPE, locator
-from benchmarks.stage import heading, in_turn, median, stage
+from benchmarks.injection import SCOPE, locator
+from benchmarks.stage import RSES, heading, in_turn, median, one_experiment, stage
 from fdr.connection import Connection, read_connection
 from fdr.lake.home import LakeHome
 from fdr.model import Did
@@ -118,7 +118,7 @@ def main() -> None:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     names = [name for name in FASTEST_PUTS if name == "fdr" or shutil.which(name)]
     with stage() as at:
-        at.scenario("large", SCENARIO.format(files=1, duration_s=1))
+        at.scenario("large", one_experiment("large", 1, "1s"))
         command = [sys.executable, "-m", "benchmarks.large_files"]
         size = str(megabytes * MEGABYTE)
         commands = {name: [*command, name, str(at.lake.directory), size] for name in names}

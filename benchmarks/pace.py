@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.stage import Stage, heading, stage
+from benchmarks.stage import RSES, Stage, heading, one_experiment, stage
 from fdr.journal.reader import read_journal
 from fdr.lake.storages import storage_root
 from fdr.lake.xrootd import storage_directory
@@ -23,29 +23,6 @@ from fdr.model import Did, Ending, Intention, Kind, Outcome
 from fdr.percentiles import P99, percentile
 
 CLOCKS_S = 0.02  # a file system stamps files by a clock that ticks 250 times a second at the worst
-SCENARIO = """
-schema: fdr/1
-name: pace
-duration: {minutes}m
-seed: 1
-grace: 2m
-defaults: {{lifetime: 6h}}
-rses:
-  BENCH-A: {{qos: BENCH}}
-  BENCH-B: {{qos: BENCH}}
-  BENCH-C: {{qos: BENCH}}
-experiments:
-  BENCH:
-    account: bench
-    scope: bench
-    inject:
-      files: {files}
-      size: 1 kB
-      dataset: {{files: 500}}
-      to: {{qos: BENCH}}
-      arrivals: constant
-objectives: [upload.success >= 0%]
-"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +55,7 @@ def puts_of(journal: Path) -> tuple[list[Put], int]:
 def written_at(at: Stage, run: str) -> dict[tuple[str, Did], float]:
     """Return when each file of a run was written, by the file systems of the storages."""
     found = {}
-    for rse in ("BENCH-A", "BENCH-B", "BENCH-C"):
+    for rse in RSES:
         root = storage_directory(rse, storage_root(at.lake))
         listed = subprocess.run(
             ["find", str(root), "-type", "f", "-path", f"*/{run}/*", "-printf", "%P %T@\n"],
@@ -111,7 +88,7 @@ def main() -> None:
     minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 10
     files = round(rate * minutes * 60)
     with stage() as at:
-        path = at.scenario("pace", SCENARIO.format(files=files, minutes=minutes))
+        path = at.scenario("pace", one_experiment("pace", files, f"{minutes}m"))
         run_dir = at.folder / "run"
         done = at.fdr("run", path, "--run-dir", run_dir)
         if not (run_dir / "report.json").exists():

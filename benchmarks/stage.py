@@ -23,7 +23,37 @@ from fdr.lake.prepare import prepare_embedded
 from fdr.scenario.load import load_scenario
 
 FDR = Path(sys.executable).with_name("fdr")
+RSES = ("BENCH-A", "BENCH-B", "BENCH-C")
+SCENARIO = """
+schema: fdr/1
+name: {name}
+duration: {duration}
+seed: 1
+grace: 2m
+defaults: {{lifetime: 6h}}
+rses:
+  BENCH-A: {{qos: BENCH}}
+  BENCH-B: {{qos: BENCH}}
+  BENCH-C: {{qos: BENCH}}
+experiments:
+  BENCH:
+    account: bench
+    scope: bench
+    inject:
+      files: {files}
+      size: 1 kB
+      dataset: {{files: 250}}
+      to: {{qos: BENCH}}
+      arrivals: constant
+    rules: [{rules}]
+objectives: [upload.success >= 0%]
+"""
 LAKE = "FDR_BENCH_LAKE"  # names a lake to use instead of a new one, and to leave up
+
+
+def one_experiment(name: str, files: int, duration: str, rules: str = "") -> str:
+    """Return a scenario of files of 1 kB, at a constant rate, at any of three RSEs; ``rules`` is YAML."""
+    return SCENARIO.format(name=name, files=files, duration=duration, rules=rules)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from types import SimpleNamespace
 
 import stomp
 
-from benchmarks.injection import ACCOUNT, LIFETIME_S, RSES, SCENARIO, SCOPE
-from benchmarks.stage import heading, stage
+from benchmarks.injection import ACCOUNT, LIFETIME_S, SCOPE
+from benchmarks.stage import RSES, heading, one_experiment, stage
 from fdr.clock import SteadyClock
 from fdr.connection import Broker, read_connection
 from fdr.journal.reader import read_journal
@@ -192,7 +192,7 @@ def main() -> None:
     files = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
     seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 60
     with stage() as at:
-        text = SCENARIO.format(files=1, duration_s=1).replace("objectives:", RULES + "objectives:")
+        text = one_experiment("watch", 1, "1s", rules="{to: {qos: BENCH}, when: at-creation}")
         path = at.scenario("watch", text)
         print(heading())
         asyncio.run(follow(at.folder, at.lake.client_cfg, path, rules, files, seconds))
@@ -200,8 +200,6 @@ def main() -> None:
         assert connection.broker is not None
         asyncio.run(take_events(at.folder, connection.broker, seconds / 3))
 
-
-RULES = "    rules: [{to: {qos: BENCH}, when: at-creation}]\n"
 
 if __name__ == "__main__":
     main()
