@@ -263,6 +263,7 @@ def test_a_rucio_that_answers_503_or_is_not_heard_is_left_in_peace(minute: BadMi
     notes = minute.run.notes("outage")
     assert any("service-unavailable" in note for note in notes), notes
     assert minute.run.noted("outage", after=minute.deaf_at), notes
+    assert any("connection" in note for note in notes), notes
     assert "Rucio was out" in " ".join(minute.run.output.split())
 
 
