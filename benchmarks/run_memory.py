@@ -17,13 +17,14 @@ from pathlib import Path
 
 from fdr.catalog import NewReplica
 from fdr.context import Context
+from fdr.dataset_plan import upload_rses
 from fdr.engine import Engine
 from fdr.journal.reader import FROM_THE_START, read_journal
 from fdr.journal.writer import Journal
 from fdr.ledger import Ledger
 from fdr.model import Did, Rule, RunStarted, Scenario
 from fdr.payload import Payload
-from fdr.plan import plan, upload_rses
+from fdr.plan import plan
 from fdr.planned import planned
 from fdr.registrar import Registrar
 from fdr.scenario.load import load_scenario

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from fdr.dataset_plan import upload_rule
 from fdr.errors import UsageError
 from fdr.model import Did, Intention, Kind
 from fdr.names import dataset_name, is_name_of
@@ -53,13 +54,18 @@ def belongings(run: str, scenario: Scenario, intentions: Iterable[Intention]) ->
             raise UsageError(f"the journal holds {name}, and the run's scenario.yaml has no such experiment")
         did = Did(experiment.scope, dataset_name(experiment, run, number))
         files: dict[Did, RunFile] = {}
-        rules = {experiment.upload_rule.to}
+        rses: set[str] = set()
+        rules: set[str] = set()
         for intention in group:
             _check(run, experiment, did, intention)
-            if intention.kind is Kind.UPLOAD:
+            if intention.kind is Kind.DATASET:
+                rses.add(intention.rse)
+            elif intention.kind is Kind.UPLOAD:
+                rses.add(intention.rse)
                 files[intention.did] = RunFile(intention.did, intention.rse, intention.size_bytes)
             elif intention.kind is Kind.RULE:
                 rules.add(intention.rse)
+        rules.update(upload_rule(experiment, rse).to for rse in rses)
         yield RunDataset(name, experiment.account, did, tuple(files.values()), frozenset(rules))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fdr.catalog import Catalog
 from fdr.clock import Clock
+from fdr.dataset_plan import upload_rule
 from fdr.datasets import OpenDatasets
 from fdr.journal.writer import Journal
 from fdr.model import Action, Did, Rule, Scenario
@@ -40,6 +41,12 @@ class Context:
         """Return the dataset that an action is about."""
         experiment = self.scenario.experiments[action.experiment]
         return Did(experiment.scope, dataset_name(experiment, self.run, action.dataset))
+
+    def upload_rule(self, action: Action) -> Rule:
+        """Return the rule that a dataset is created with."""
+        if action.rse is None:
+            raise ValueError(f"{action.kind} has no RSE")
+        return upload_rule(self.scenario.experiments[action.experiment], action.rse)
 
     def rule(self, action: Action) -> Rule:
         """Return the rule that an action adds."""

@@ -6,13 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fdr.dataset_plan import dataset_count, files_at
 from fdr.expression import matching
-from fdr.plan import dataset_count
 from fdr.sizes import largest_bytes, mean_bytes
 from fdr.units import format_rate, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fdr.model import Experiment, Rule, Scenario
 
@@ -105,23 +105,18 @@ def forecast(scenario: Scenario) -> Forecast:
     links: dict[tuple[str, str], tuple[float, float]] = {}
     experiments = []
     for experiment in scenario.experiments.values():
-        mean, files = mean_bytes(experiment.inject.size), experiment.inject.files
-        sources = sorted(matching(experiment.inject.to, scenario.rses))
-        for rse in sources:
-            uploaded[rse] += files * mean / len(sources)
-            held[experiment.account, rse] += files * mean / len(sources)
-        transfers = 0.0
-        for rule in experiment.rules:
-            for rse, share in rule_shares(rule, sources, scenario):
+        mean, transfers = mean_bytes(experiment.inject.size), 0.0
+        for src, files in sorted(files_at(scenario, experiment).items()):
+            uploaded[src] += files * mean
+            held[experiment.account, src] += files * mean
+            for rse, share in rule_shares(experiment.rules, src, scenario):
                 held[experiment.account, rse] += share * files * mean
-                for src in sources:
-                    moved = 0 if src == rse else share * files / len(sources)
-                    if not moved:
-                        continue
-                    transfers += moved
-                    copied[rse] += moved * mean
-                    old_files, old_bytes = links.get((src, rse), (0.0, 0.0))
-                    links[src, rse] = (old_files + moved, old_bytes + moved * mean)
+                if rse == src or not share:
+                    continue
+                transfers += share * files
+                copied[rse] += share * files * mean
+                old_files, old_bytes = links.get((src, rse), (0.0, 0.0))
+                links[src, rse] = (old_files + share * files, old_bytes + share * files * mean)
         experiments.append(_experiment(experiment, scenario, transfers))
     limits = _account_limits(scenario)
     rses = tuple(
@@ -154,16 +149,16 @@ def forecast(scenario: Scenario) -> Forecast:
     )
 
 
-def rule_shares(rule: Rule, sources: list[str], scenario: Scenario) -> Iterator[tuple[str, float]]:
-    """Yield the share of an experiment's datasets that a rule is expected to put at each RSE it matches.
+def rule_shares(rules: Iterable[Rule], src: str, scenario: Scenario) -> Iterator[tuple[str, float]]:
+    """Yield what share of the datasets uploaded to ``src`` each rule is expected to put at each RSE.
 
-    Rucio prefers RSEs that hold files of the dataset already; among others it chooses evenly.
+    Rucio prefers the RSE that holds the dataset already; among others it chooses evenly.
     """
-    matched = matching(rule.to, scenario.rses)
-    there, elsewhere = matched & set(sources), matched - set(sources)
-    kept = min(rule.copies, len(there))
-    for rse in sorted(matched):
-        yield (rse, kept / len(there)) if rse in there else (rse, (rule.copies - kept) / len(elsewhere))
+    for rule in rules:
+        matched = matching(rule.to, scenario.rses)
+        elsewhere = matched - {src}
+        for rse in sorted(matched):
+            yield rse, 1 if rse == src else (rule.copies - (src in matched)) / len(elsewhere)
 
 
 def _experiment(experiment: Experiment, scenario: Scenario, transfers: float) -> ExperimentForecast:

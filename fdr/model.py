@@ -86,7 +86,7 @@ class Arrivals(StrEnum):
 class Inject:
     """What an experiment injects: so many files, in datasets of so many.
 
-    ``to`` is an RSE expression; each file goes to one of the scenario's RSEs it matches.
+    ``to`` is an RSE expression; each dataset goes to one of the scenario's RSEs it matches.
     ``name`` is a template with {experiment}, {run}, {date}, {dataset} and {file}.
     """
 
@@ -120,7 +120,7 @@ class Rule:
 class Experiment:
     """Who acts: a Rucio account with a scope, what it injects, and its rules.
 
-    ``upload_rule``, which each dataset is born with, keeps its uploads where they are put until it expires.
+    ``activity`` is that of the rule which keeps its uploads where they are put; ``rules`` have their own.
     ``quota`` holds the account's limit in bytes per RSE; an RSE not named is unlimited. ``metadata`` is
     what its datasets and files get in Rucio.
     """
@@ -129,7 +129,7 @@ class Experiment:
     account: str
     scope: str
     inject: Inject
-    upload_rule: Rule
+    activity: str
     rules: tuple[Rule, ...]
     quota: Mapping[str, int]
     dataset_lifetime_s: int
@@ -186,8 +186,8 @@ class Action:
 
     ``due_s`` counts wall-clock seconds from the start of the run (speed already applied).
     ``dataset`` counts an experiment's datasets from 0, ``file`` an experiment's files from 0 (uploads
-    only), ``rule`` indexes the experiment's rules (rules only). ``rse`` and ``size_bytes`` are set for
-    uploads only.
+    only), ``rule`` indexes the experiment's rules (rules only). ``rse`` is where the
+    dataset is uploaded to (datasets and uploads only), ``size_bytes`` is set for uploads only.
     """
 
     id: int
@@ -247,7 +247,7 @@ class Intention:
     experiment: str
     dataset: int
     did: Did  # the file's, or the dataset's
-    rse: str  # upload destination, rule expression, or ""
+    rse: str  # where a dataset or a file is uploaded to, a rule's expression, or ""
     size_bytes: int
     due_at: float
 

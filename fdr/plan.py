@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from fdr.action_id import EXPERIMENT_SHIFT, KIND_SHIFT, KINDS
 from fdr.arrivals import due_times
+from fdr.dataset_plan import dataset_count, rse_chooser
 from fdr.draw import draws, stream_key
-from fdr.expression import matching
 from fdr.model import Action, FixedSize, When
 from fdr.sizes import sampler
 
@@ -62,19 +62,6 @@ def digest(scenario: Scenario) -> str:
     return whole.hexdigest()
 
 
-def dataset_count(experiment: Experiment) -> int:
-    """Return how many datasets an experiment's files fill; the last may be shorter."""
-    return -(-experiment.inject.files // experiment.inject.files_per_dataset)
-
-
-def upload_rses(scenario: Scenario) -> tuple[str, ...]:
-    """Return the names of the RSEs that the scenario uploads to, sorted."""
-    written: set[str] = set()
-    for experiment in scenario.experiments.values():
-        written |= matching(experiment.inject.to, scenario.rses)
-    return tuple(sorted(written))
-
-
 def _entailed(experiment: Experiment) -> dict[str, object]:
     """Return what an experiment's actions entail and their numbers do not say."""
     # left out where the scenario says nothing of it, or digests of before would change
@@ -86,7 +73,7 @@ def _entailed(experiment: Experiment) -> dict[str, object]:
         "name": experiment.inject.name,
         "files_per_dataset": experiment.inject.files_per_dataset,
         "lifetime_s": experiment.dataset_lifetime_s,
-        "upload_rule": asdict(experiment.upload_rule),
+        "activity": experiment.activity,
         "rules": [asdict(rule) for rule in experiment.rules],
     }
 
@@ -116,34 +103,26 @@ def _experiment_steps(
     due_in = due_times(inject.arrivals, inject.files, per_dataset, scenario.duration_s, arrival_key)
     early = [n for n, rule in enumerate(experiment.rules) if rule.when is When.AT_CREATION]
     late = [n for n, rule in enumerate(experiment.rules) if rule.when is When.DATASET_CLOSED]
+    rse_of = rse_chooser(scenario, experiment)
     base = index << EXPERIMENT_SHIFT
     dataset_base, rule_base, upload_base, close_base = (base | kind << KIND_SHIFT for kind in range(4))
     # Offset by the experiment, or all that have a single dataset would land in the first shard.
     for dataset in range((part - index) % parts, dataset_count(experiment), parts):
         first = dataset * per_dataset
-        rses, sizes = rse_choices(scenario, experiment, first), size_choices(scenario, experiment, first)
+        rse, sizes = rse_of(dataset), size_choices(scenario, experiment, first)
         first_rule = rule_base + dataset * len(experiment.rules)
         due = 0.0
-        for file, time, rse, size_bytes in zip(count(first), due_in(dataset), rses, sizes, strict=False):
+        for file, time, size_bytes in zip(count(first), due_in(dataset), sizes, strict=False):
             # Microseconds are finer than any clock here, and the same on every machine.
             due = round(time / speed, 6)
             if file == first:
-                yield due, dataset_base + dataset, DATASET, dataset, None, None, None, 0
+                yield due, dataset_base + dataset, DATASET, dataset, None, None, rse, 0
                 for rule in early:
                     yield due, first_rule + rule, RULE, dataset, None, rule, None, 0
             yield due, upload_base + file, UPLOAD, dataset, file, None, rse, size_bytes
         yield due, close_base + dataset, CLOSE, dataset, None, None, None, 0
         for rule in late:
             yield due, first_rule + rule, RULE, dataset, None, rule, None, 0
-
-
-def rse_choices(scenario: Scenario, experiment: Experiment, first: int = 0) -> Iterator[str]:
-    """Return the RSE of every file of an experiment from the one numbered ``first`` on, without end."""
-    names = sorted(matching(experiment.inject.to, scenario.rses))
-    if len(names) == 1:
-        return repeat(names[0])
-    key = stream_key(scenario.seed, experiment.name, "rse")
-    return (names[int(uniform * len(names))] for uniform in draws(key, first))
 
 
 def size_choices(scenario: Scenario, experiment: Experiment, first: int = 0) -> Iterator[int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import islice
 
+from fdr.dataset_plan import dataset_count, files_at
 from fdr.metrics import Planned, PlannedExperiment
 from fdr.model import Scenario
-from fdr.plan import dataset_count, rse_choices, size_choices
+from fdr.plan import size_choices
 
 
 def planned(scenario: Scenario) -> Planned:
@@ -19,7 +19,7 @@ def planned(scenario: Scenario) -> Planned:
                 bytes=sum(islice(size_choices(scenario, experiment), experiment.inject.files)),
                 datasets=dataset_count(experiment),
                 rules=dataset_count(experiment) * len(experiment.rules),
-                files_at=Counter(islice(rse_choices(scenario, experiment), experiment.inject.files)),
+                files_at=files_at(scenario, experiment),
             )
             for name, experiment in scenario.experiments.items()
         }

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Mapping
 
 from fdr.catalog import Catalog, RseFacts
+from fdr.dataset_plan import upload_rses
 from fdr.errors import LakeError, LakeUnusable
 from fdr.expression import matching
 from fdr.model import Did, Experiment, Scenario
 from fdr.pfn import Locator
-from fdr.plan import upload_rses
 from fdr.storage.base import Storage
 
 CHECK_FILE = "fdr-check"

@@ -12,6 +12,7 @@ import pytest
 
 from fdr.catalog import NewReplica
 from fdr.context import Context
+from fdr.dataset_plan import upload_rses
 from fdr.engine import Engine
 from fdr.errors import Refused, Unclear
 from fdr.journal.reader import read_journal
@@ -21,7 +22,7 @@ from fdr.outages import Outages
 from fdr.patient_catalog import PatientCatalog
 from fdr.payload import Payload
 from fdr.pfn import Locator
-from fdr.plan import plan, upload_rses
+from fdr.plan import plan
 from fdr.registrar import Registrar
 from fdr.scenario.load import load_scenario
 from fdr.stop import Stop

@@ -91,11 +91,15 @@ def test_a_copy_that_is_there_already_is_not_moved():
     assert copied(needs) == {"B-TWO": 2500, "C": 2500}
 
 
-def test_files_scattered_over_a_target_are_gathered():
-    """Where files lie at two RSEs and a rule wants one of them, half of the files move."""
-    needs = one_rule({"to": "A-ONE|C"}, to="A-ONE|C")
-    assert needs.transfers == 12.5
-    assert copied(needs) == {"A-ONE": 625, "C": 625}
+def test_datasets_scattered_over_a_target_stay_where_a_rule_wants_them():
+    """Three datasets of 10, 10 and 5 files at two RSEs: a rule to both moves none, to C A-ONE's."""
+    assert one_rule({"to": "A-ONE|C"}, to="A-ONE|C").transfers == 0
+    needs = one_rule({"to": "C"}, to="A-ONE|C")
+    uploaded = {rse.rse: rse.uploaded_bytes for rse in needs.rses if rse.uploaded_bytes}
+    assert sorted(uploaded) == ["A-ONE", "C"]
+    assert sum(uploaded.values()) == 2500
+    assert copied(needs) == {"C": uploaded["A-ONE"]}
+    assert needs.transfers == uploaded["A-ONE"] / 100
 
 
 def test_an_account_holds_its_uploads_and_what_its_rules_lock_also_where_nothing_moves():

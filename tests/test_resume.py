@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from fdr.cancel import cancel_open_rules
 from fdr.catalog import NewReplica
 from fdr.context import Context
+from fdr.dataset_plan import upload_rses
 from fdr.earlier import Earlier, read_earlier
 from fdr.engine import Engine
 from fdr.errors import LakeUnusable, Refused, Unclear
@@ -45,7 +46,7 @@ from fdr.model import (
 )
 from fdr.payload import Payload
 from fdr.pfn import Locator
-from fdr.plan import plan, upload_rses
+from fdr.plan import plan
 from fdr.planned import planned
 from fdr.registrar import Registrar
 from fdr.scenario.load import load_scenario

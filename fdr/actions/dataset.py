@@ -17,7 +17,7 @@ async def perform(context: Context, action: Action, dataset: OpenDataset) -> Non
             experiment.account,
             context.dataset(action),
             experiment.dataset_lifetime_s,
-            experiment.upload_rule,
+            context.upload_rule(action),
             experiment.metadata,
         )
         return "created"

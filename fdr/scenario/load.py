@@ -200,7 +200,7 @@ def _experiment(
             arrivals=Arrivals(part.inject.arrivals),
             name=part.inject.name,
         ),
-        upload_rule=_upload_rule(part, lifetime_s, defaults.activity),
+        activity=defaults.activity,
         rules=tuple(
             Rule(
                 to=rule.to,
@@ -215,17 +215,6 @@ def _experiment(
         dataset_lifetime_s=lifetime_s,
         metadata=part.metadata,
     )
-
-
-def _upload_rule(part: ExperimentShape, lifetime_s: int, activity: str) -> Rule:
-    """Return the rule for uploads, its expression in brackets where the scenario has a rule of the same.
-
-    Rucio takes a second rule with the same expression and copies for a repetition of the first.
-    """
-    to = part.inject.to
-    while any(rule.to == to and rule.copies == 1 for rule in part.rules):
-        to = f"({to})"
-    return Rule(to, 1, lifetime_s, activity, When.AT_CREATION)
 
 
 def _files(inject: InjectShape, size: Size, run_s: float) -> float:
