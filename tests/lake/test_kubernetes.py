@@ -1,8 +1,8 @@
-"""The pod of deploy/kubernetes runs in the image, mounted as it says; a lost one is taken up by the next."""
+"""The pods of deploy/kubernetes run in the image, mounted as it says; a lost one is taken up by the next."""
 
 from __future__ import annotations
 
-import configparser
+import copy
 import json
 import os
 import subprocess
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from fdr.connection import read_connection
 from fdr.lake.home import LakeHome
 from fdr.rundir import RunDir
 from fdr.scenario.load import effective_yaml
 from tests.kubernetes_files import ROOT, WORKLOADS, Workload
 from tests.lake import crash
+from tests.lake.foreign import foreign_cfg
 from tests.lake.smoke import SMOKE
 
 bare_root = pytest.importorskip("tests.bare_root")
@@ -49,17 +51,13 @@ class Node:
 
     def _fill_secret(self, lake: LakeHome) -> None:
         """Keep what fdr needs of a lake that is not its own: its rucio.cfg, and the CA of its storages."""
-        config = configparser.ConfigParser(interpolation=None)
-        config.read(lake.client_cfg)
-        for ca in Path(config["fdr"]["x509_cert_dir"]).iterdir():
-            (self.volumes["secret"] / ca.name).write_bytes(ca.read_bytes())
-        del config["fdr"]["embedded_home"]
-        config["fdr"]["x509_cert_dir"] = "/srv/lake"
-        with (self.volumes["secret"] / "rucio.cfg").open("w") as file:
-            config.write(file)
-        for path in self.volumes[
-            "secret"
-        ].iterdir():  # as Kubernetes mounts it: root's, and readable by fsGroup
+        secret = self.volumes["secret"]
+        certificates = Path(read_connection(lake.client_cfg).x509_cert_dir or "")
+        for ca in certificates.iterdir():
+            (secret / ca.name).write_bytes(ca.read_bytes())
+        cfg = foreign_cfg(lake, secret / "rucio.cfg", account="ska")
+        cfg.write_text(cfg.read_text().replace(str(certificates), "/srv/lake"))
+        for path in secret.iterdir():  # as Kubernetes mounts it: root's, and readable by fsGroup
             path.chmod(0o440)
             os.chown(path, 0, 1000)
 
@@ -85,9 +83,29 @@ class Node:
         return done
 
 
+def workload(name: str) -> Workload:
+    """Return the Job or CronJob of a name, to change as a user would."""
+    (work,) = (work for work in WORKLOADS if work.name == name)
+    return copy.deepcopy(work)
+
+
+def test_a_pod_makes_noise(lake: LakeHome, tmp_path: Path) -> None:
+    """With the command line of the CronJob: between the RSEs that a user names in its last argument."""
+    work = workload("fdr-noise")
+    assert work.fdr["args"][-1] == "*"
+    work.fdr["args"][-1] = "DESY-DCACHE|SARA-DCACHE"  # other tests add RSEs
+    node = Node(work, lake, tmp_path)
+    done = node.start_pod(WITHIN_S)
+    assert done.returncode == 0, done.stdout
+    assert "2 of 2 pairs ok" in done.stdout
+    assert "nothing left" in done.stdout
+    (told,) = (json.loads(path.read_text()) for path in node.volumes["runs"].glob("*/noise.json"))
+    assert (told["account"], told["left"], told["file_bytes"]) == ("ska", {}, 10**8)
+
+
 def test_a_rescheduled_pod_goes_on_with_the_run(lake: LakeHome, tmp_path: Path) -> None:
     """Its node is lost in the middle; another one starts the same pod: nothing is lost or doubled."""
-    (work,) = (work for work in WORKLOADS if not work.is_cron)
+    work = workload("fdr-rehearsal")
     node = Node(work, lake, tmp_path)
     runs = node.volumes["runs"] / "rehearsal"
     lost_after_s = LOST_AFTER_S
