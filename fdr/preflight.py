@@ -100,8 +100,9 @@ async def _expressions(scenario: Scenario, catalog: Catalog) -> list[str]:
 
 async def _scopes(scenario: Scenario, catalog: Catalog) -> list[str]:
     problems = []
+    owned = {account: await catalog.scopes_of(account) for account in _first_users(scenario)}
     for experiment in scenario.experiments.values():
-        if experiment.scope in await catalog.scopes_of(experiment.account):
+        if experiment.scope in owned[experiment.account]:
             continue
         exists = experiment.scope in await catalog.all_scopes(experiment.account)
         what = f"is not {experiment.account}'s: it may not write there" if exists else "does not exist"
@@ -112,8 +113,9 @@ async def _scopes(scenario: Scenario, catalog: Catalog) -> list[str]:
 async def _quotas(scenario: Scenario, catalog: Catalog) -> list[str]:
     """Say where an account may keep nothing, though files are put there: Rucio would refuse its datasets."""
     problems = []
+    quotas = {account: await catalog.account_limits(account) for account in _first_users(scenario)}
     for experiment in scenario.experiments.values():
-        limits = await catalog.account_limits(experiment.account)
+        limits = quotas[experiment.account]
         problems += [
             f"experiments.{experiment.name}: {experiment.account} has no quota at {rse}, where its files are "
             "put: it needs an account limit there"

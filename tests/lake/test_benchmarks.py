@@ -21,6 +21,7 @@ SMALLEST = {
     "large_files": (("20", "1"), r"fdr / xrdcp: \d"),
     "pace": (("5", "0.1"), "0 missing; 0 written outside"),
     "plan": (("1000", "0.01"), "1002 files: "),
+    "profile": (("200",), r"ms  fdr/\S+\.py \S+"),
     "run_memory": (("200",), "ms of CPU a file"),
     "watch": (("3", "30", "6"), "2000 in the journal, 0 lost"),
     "escape_hour": (("0.1", "kept", "5s"), "of a core"),
