@@ -54,18 +54,15 @@ def belongings(run: str, scenario: Scenario, intentions: Iterable[Intention]) ->
             raise UsageError(f"the journal holds {name}, and the run's scenario.yaml has no such experiment")
         did = Did(experiment.scope, dataset_name(experiment, run, number))
         files: dict[Did, RunFile] = {}
-        rses: set[str] = set()
         rules: set[str] = set()
         for intention in group:
             _check(run, experiment, did, intention)
             if intention.kind is Kind.DATASET:
-                rses.add(intention.rse)
+                rules.add(upload_rule(experiment, intention.rse).to)
             elif intention.kind is Kind.UPLOAD:
-                rses.add(intention.rse)
                 files[intention.did] = RunFile(intention.did, intention.rse, intention.size_bytes)
             elif intention.kind is Kind.RULE:
                 rules.add(intention.rse)
-        rules.update(upload_rule(experiment, rse).to for rse in rses)
         yield RunDataset(name, experiment.account, did, tuple(files.values()), frozenset(rules))
 
 

@@ -24,7 +24,6 @@ FILES_AT_ONCE = 4_000  # in memory, with all that is known of them
 POLL_S = 3.0
 TELL_EVERY_S = 15.0
 HOLD_S = 24 * 3600  # what cleaning itself makes has a lifetime too
-DEFAULT_ACTIVITY = "Functional Test"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +138,7 @@ class Cleaning:
         Without this they would stay: Rucio deletes a replica that never had a rule only where an
         administrator says so, and one that lost its rule only when space is needed.
         """
-        rules = self.scenario.experiments[some.experiment].rules
-        activity = rules[0].activity if rules else DEFAULT_ACTIVITY
+        activity = self.scenario.experiments[some.experiment].activity
         prefix = f"{cleaning_prefix(self.run, some.experiment)}{self.clock.now():.0f}-{batch:05d}"
 
         async def hold(dataset: Did, files: Sequence[Did], rse: str) -> None:

@@ -30,7 +30,7 @@ def of_dataset(kind: Kind, did: Did = DATASET, rse: str = "") -> Intention:
     return Intention(1000, kind, "CTA", 0, did, rse, 0, 0.0)
 
 
-def a_dataset(files: int = 2, rules: frozenset[str] = frozenset({"A-ONE|C", "QOS=SAFE"})) -> RunDataset:
+def a_dataset(files: int = 2, rules: frozenset[str] = frozenset({"A-ONE", "QOS=SAFE"})) -> RunDataset:
     return RunDataset(
         "CTA", "cta", DATASET, tuple(RunFile(file(n), "A-ONE", 10) for n in range(files)), rules
     )
@@ -39,7 +39,7 @@ def a_dataset(files: int = 2, rules: frozenset[str] = frozenset({"A-ONE|C", "QOS
 def test_a_dataset_comes_with_its_files_and_rules() -> None:
     """What was intended twice, as after a resumption, is there once."""
     intentions = [
-        of_dataset(Kind.DATASET), upload(0), upload(1), upload(1),
+        of_dataset(Kind.DATASET, rse="A-ONE"), upload(0), upload(1), upload(1),
         of_dataset(Kind.RULE, rse="QOS=SAFE"), of_dataset(Kind.CLOSE),
     ]  # fmt: skip
     assert list(belongings(RUN, SCENARIO, intentions)) == [a_dataset()]
