@@ -16,7 +16,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.clean import clean_run
 from fdr.journal.writer import Journal
 from fdr.model import Did, Intention, Kind, RunStarted
@@ -63,7 +63,7 @@ async def make_up(directory: RunDir, files: int, is_registered: bool) -> None:
             ]
         )
         if is_registered:
-            await catalog.create_dataset(experiment.account, dataset, 24 * 3600)
+            await catalog.create_dataset(experiment.account, NewDataset(dataset, 24 * 3600))
             await catalog.register(
                 experiment.account, [NewReplica(did, dataset, RSE, SIZE, "00000001") for did in dids]
             )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.context import Context
 from fdr.dataset_plan import upload_rses
 from fdr.engine import Engine
@@ -46,7 +46,7 @@ class NoLake:
     async def put(self, payload: Payload, url: str, *, overwrite: bool = False) -> None:
         """Put nothing."""
 
-    async def create_dataset(self, account: str, dataset: Did, *_: object) -> None:
+    async def create_dataset(self, account: str, dataset: NewDataset) -> None:
         """Create nothing."""
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:

@@ -20,6 +20,7 @@ import stomp
 
 from benchmarks.injection import ACCOUNT, LIFETIME_S, SCOPE
 from benchmarks.stage import RSES, heading, one_experiment, stage
+from fdr.catalog import NewDataset
 from fdr.clock import SteadyClock
 from fdr.connection import Broker, read_connection
 from fdr.journal.reader import read_journal
@@ -43,7 +44,7 @@ async def make_rules(catalog: RucioCatalog, run: str, count: int) -> list[str]:
     async def make(number: int) -> str:
         dataset = Did(SCOPE, f"{run}/dataset-{number:05d}")
         async with slots:
-            await catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S)
+            await catalog.create_dataset(ACCOUNT, NewDataset(dataset, LIFETIME_S))
             return await catalog.add_rule(ACCOUNT, dataset, rule)
 
     return await asyncio.gather(*(make(number) for number in range(count)))

@@ -38,6 +38,20 @@ class RuleState:
 
 
 @dataclass(frozen=True, slots=True)
+class NewDataset:
+    """A dataset to create: what it is called, in how many seconds it expires, and what it comes with.
+
+    ``upload_rule`` locks each file where it was put; its replica there is purged when the rule or the dataset
+    expires, and without one nothing would ever delete it.
+    """
+
+    did: Did
+    lifetime_s: int
+    upload_rule: Rule | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class RseFacts:
     """What a client must know of an RSE to write to it.
 
@@ -91,19 +105,11 @@ class Catalog(Protocol):
     async def matching_rses(self, account: str, expression: str) -> frozenset[str]:
         """Return the RSEs that an RSE expression matches now; none is an empty set."""
 
-    async def create_dataset(
-        self,
-        account: str,
-        dataset: Did,
-        lifetime_s: int,
-        upload_rule: Rule | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        """Create a dataset that expires ``lifetime_s`` seconds from now, with its metadata if there is any.
+    async def create_dataset(self, account: str, dataset: NewDataset) -> None:
+        """Create a dataset with its rule and metadata; its lifetime begins when Rucio hears of it.
 
-        It comes with the rule for its uploads, which locks each file where it was put; its replica there is
-        purged when the rule or the dataset expires, and without one, nothing would ever delete it. Refused
-        with reason ``insufficient-account-limit`` where the account has no quota at the RSEs of the rule.
+        Refused with reason ``insufficient-account-limit`` where the account has no quota at the RSEs of the
+        rule.
         """
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fdr.catalog import Catalog, NewReplica, RseFacts, RuleState, Usage
+from fdr.catalog import Catalog, NewDataset, NewReplica, RseFacts, RuleState, Usage
 from fdr.model import Did, Rule
 from fdr.outages import Outages
 
@@ -21,19 +21,9 @@ class PatientCatalog:
         self._catalog = catalog
         self._outages = outages
 
-    async def create_dataset(
-        self,
-        account: str,
-        dataset: Did,
-        lifetime_s: int,
-        upload_rule: Rule | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        """Create a dataset that expires ``lifetime_s`` seconds from when Rucio answers."""
-        await self._outages.see_through(
-            account,
-            lambda: self._catalog.create_dataset(account, dataset, lifetime_s, upload_rule, metadata),
-        )
+    async def create_dataset(self, account: str, dataset: NewDataset) -> None:
+        """Create a dataset with its rule and metadata."""
+        await self._outages.see_through(account, lambda: self._catalog.create_dataset(account, dataset))
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
         """Register replicas and attach the files to their datasets; all of them or none."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fdr.catalog import NewReplica, RseFacts, RuleState, Usage
+from fdr.catalog import NewDataset, NewReplica, RseFacts, RuleState, Usage
 from fdr.connection import Connection
 from fdr.errors import LakeError, Unclear
 from fdr.model import Did, Rule
@@ -108,26 +108,23 @@ class RucioCatalog:
             raise
         return frozenset(row["rse"] for row in rows)
 
-    async def create_dataset(
-        self,
-        account: str,
-        dataset: Did,
-        lifetime_s: int,
-        upload_rule: Rule | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        """Create a dataset that expires ``lifetime_s`` seconds from now, with the rule for its uploads."""
+    async def create_dataset(self, account: str, dataset: NewDataset) -> None:
+        """Create a dataset with its rule and metadata."""
         # Grouping NONE lets Rucio choose for each file by itself, and it prefers where the file is.
         rules = (
-            [{**_terms(account, upload_rule), "comment": UPLOAD_COMMENT, "grouping": "NONE"}]
-            if upload_rule
+            [{**_terms(account, dataset.upload_rule), "comment": UPLOAD_COMMENT, "grouping": "NONE"}]
+            if dataset.upload_rule
             else []
         )
         try:
             await self._call(
                 account,
                 lambda client: client.add_dataset(
-                    dataset.scope, dataset.name, meta=dict(metadata or {}), rules=rules, lifetime=lifetime_s
+                    dataset.did.scope,
+                    dataset.did.name,
+                    meta=dict(dataset.metadata),
+                    rules=rules,
+                    lifetime=dataset.lifetime_s,
                 ),
             )
         except LakeError as error:

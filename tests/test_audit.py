@@ -17,7 +17,7 @@ from fdr.audit.compare import Bytes
 from fdr.audit.finding import KEPT, Audit, Fate, Finding, Sort
 from fdr.audit.look import AT_ONCE, GIVEN_UP_AFTER, Lookout
 from fdr.audit.tell import SHOWN, show, to_json, to_json_text
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.errors import ExitCode, Refused, Unclear, UsageError
 from fdr.journal.reader import read_journal
 from fdr.journal.writer import Journal
@@ -128,7 +128,7 @@ async def test_a_file_that_was_detached_is_lost_from_its_dataset(run: Audited) -
     """Though Rucio knows the file and the bytes are there."""
     (did, _), (dataset, files) = run.file(), run.a_dataset()
     other = Did("cta_fdr", "elsewhere/dataset")
-    await run.catalog.create_dataset("cta", other, 60)
+    await run.catalog.create_dataset("cta", NewDataset(other, 60))
     run.catalog.datasets[other].files[did] = files.pop(did)
     assert found(await run.audit()) == {(Sort.LOST, str(dataset)): 1}
 
@@ -136,7 +136,7 @@ async def test_a_file_that_was_detached_is_lost_from_its_dataset(run: Audited) -
 async def test_datasets_and_rules_under_the_runs_name_are_the_journals(run: Audited) -> None:
     """More of either is unrecorded, and less is lost."""
     extra = Did("cta_fdr", f"{RUN}/extra")
-    await run.catalog.create_dataset("cta", extra, 60)
+    await run.catalog.create_dataset("cta", NewDataset(extra, 60))
     rule_id = await run.catalog.add_rule("cta", extra, Rule("PIC-DCACHE", 1, 60, "Test", When.AT_CREATION))
     dropped = next(iter(run.catalog.rules_added))
     del run.catalog.rules_added[dropped]
@@ -178,7 +178,7 @@ async def test_a_run_that_was_removed_is_gone_rightly(run: Audited) -> None:
     run.catalog.rules_added.clear()
     run.storage.files.clear()
     helper = Did("cta_fdr", f"{RUN}/CTA/cleaning-0123")
-    await run.catalog.create_dataset("cta", helper, 60)
+    await run.catalog.create_dataset("cta", NewDataset(helper, 60))
     await run.catalog.add_rule("cta", helper, Rule("PIC-DCACHE", 1, 60, "Test", When.AT_CREATION))
     audit = await run.audit()
     assert audit.findings == []

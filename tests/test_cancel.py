@@ -10,7 +10,7 @@ import pytest
 
 import fdr.cancel
 from fdr.cancel import cancel_open_rules
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.errors import Refused, Unclear
 from fdr.fold import fold
 from fdr.journal.reader import read_journal
@@ -48,7 +48,7 @@ class Run:
         rule = Rule("country=DE", 1, 3600, "Functional Test", When.AT_CREATION)
         for n in range(3):
             dataset, file = Did("cta_fdr", f"{RUN}/{n}"), Did("cta_fdr", f"{RUN}/{n}/file")
-            await self.catalog.create_dataset("cta", dataset, 3600)
+            await self.catalog.create_dataset("cta", NewDataset(dataset, 3600))
             self.rules.append(await self.catalog.add_rule("cta", dataset, rule))
             await self.catalog.register("cta", [NewReplica(file, dataset, "PIC-DCACHE", 10, "0")])
             self.journal.record(
@@ -125,7 +125,7 @@ async def test_an_ok_rule_that_has_not_seen_its_files_is_cancelled_too(run: Run)
 async def test_a_rule_without_any_lock_yet_is_cancelled_too(run: Run) -> None:
     """Rucio has not looked at it yet: it has no lock that is not OK, and would get some."""
     dataset = Did("cta_fdr", f"{RUN}/empty")
-    await run.catalog.create_dataset("cta", dataset, 3600)
+    await run.catalog.create_dataset("cta", NewDataset(dataset, 3600))
     rule = Rule("country=DE", 1, 3600, "Functional Test", When.AT_CREATION)
     rule_id = await run.catalog.add_rule("cta", dataset, rule)
     await run.cancel()

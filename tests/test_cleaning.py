@@ -9,7 +9,7 @@ import pytest
 
 import fdr.cleaning
 from fdr.belongings import belongings
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.cleaned import Cleaned, Thing
 from fdr.cleaning import Cleaning
 from fdr.model import Did, Intention, Kind, Rule, When
@@ -101,7 +101,7 @@ class Lake:
             dataset = self.dataset(run, number)
             self.intend(run, Kind.DATASET, number, dataset)
             self.intend(run, Kind.RULE, number, dataset, "QOS=SAFE")
-            await self.catalog.create_dataset("cta", dataset, 3600)
+            await self.catalog.create_dataset("cta", NewDataset(dataset, 3600))
             for file in range(number * files, (number + 1) * files):
                 rse = ("A-ONE", "C")[file % 2]
                 await self.register(self.put(file, rse, run, number), dataset, rse)
@@ -162,7 +162,7 @@ async def test_nothing_of_a_run_is_left(lake: Lake) -> None:
 async def test_what_is_not_the_runs_stays_as_it_is(lake: Lake) -> None:
     """Another run, and a file and a dataset of the same scope: byte for byte, rule for rule."""
     await lake.rehearse(OTHER, datasets=2)
-    await lake.catalog.create_dataset("cta", Did("cta", "precious"), 3600)
+    await lake.catalog.create_dataset("cta", NewDataset(Did("cta", "precious"), 3600))
     await lake.register(Did("cta", "precious.1"), Did("cta", "precious"))
     await lake.rule(Did("cta", "precious"), "QOS=SAFE")
     lake.store(Did("cta", "precious.2"), "A-ONE")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.errors import Refused, Unclear
 from fdr.model import Did
 from fdr.registrar import Registrar
@@ -23,7 +23,7 @@ def replicas(count: int) -> list[NewReplica]:
 @pytest.fixture
 async def catalog() -> FakeCatalog:
     catalog = FakeCatalog({}, {"cta": "cta"})
-    await catalog.create_dataset("cta", DATASET, 60)
+    await catalog.create_dataset("cta", NewDataset(DATASET, 60))
     return catalog
 
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fdr.cancel import cancel_open_rules
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.context import Context
 from fdr.dataset_plan import upload_rses
 from fdr.earlier import Earlier, read_earlier
@@ -116,19 +116,9 @@ class MortalCatalog(FakeCatalog):
         self.death = Death()
         self.deeds: Counter[str] = Counter()
 
-    async def create_dataset(
-        self,
-        account: str,
-        dataset: Did,
-        lifetime_s: int,
-        upload_rule: Rule | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
+    async def create_dataset(self, account: str, dataset: NewDataset) -> None:
         parent = super()
-        await self.death.around(
-            "create_dataset",
-            lambda: parent.create_dataset(account, dataset, lifetime_s, upload_rule, metadata),
-        )
+        await self.death.around("create_dataset", lambda: parent.create_dataset(account, dataset))
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
         parent = super()

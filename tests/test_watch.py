@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import fdr.watch
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.errors import Unclear
 from fdr.journal.reader import JournalReader, read_journal
 from fdr.journal.writer import Journal
@@ -61,7 +61,7 @@ class Run:
         files = [
             NewReplica(Did("cta_fdr", f"{RUN}/{n}"), DATASET, "PIC-DCACHE", 10, "0") for n in range(FILES)
         ]
-        await self.catalog.create_dataset("cta", DATASET, 3600)
+        await self.catalog.create_dataset("cta", NewDataset(DATASET, 3600))
         rule_id = await self.catalog.add_rule("cta", DATASET, rule)
         await self.catalog.register("cta", files)
         self.journal.record(

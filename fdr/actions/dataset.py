@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fdr.actions.step import take_step
+from fdr.catalog import NewDataset
 from fdr.context import Context
 from fdr.datasets import OpenDataset
 from fdr.model import Action
@@ -15,10 +16,12 @@ async def perform(context: Context, action: Action, dataset: OpenDataset) -> Non
     async def create() -> str:
         await context.catalog.create_dataset(
             experiment.account,
-            context.dataset(action),
-            experiment.dataset_lifetime_s,
-            context.upload_rule(action),
-            experiment.metadata,
+            NewDataset(
+                context.dataset(action),
+                experiment.dataset_lifetime_s,
+                context.upload_rule(action),
+                experiment.metadata,
+            ),
         )
         return "created"
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fdr.catalog import MAX_FILES_PER_CALL, NewReplica, RseFacts, RuleState, Usage
+from fdr.catalog import MAX_FILES_PER_CALL, NewDataset, NewReplica, RseFacts, RuleState, Usage
 from fdr.errors import Refused
 from fdr.expression import matching
 from fdr.model import Did, Rse, Rule
@@ -87,22 +87,15 @@ class FakeCatalog:
         self.ask("matching_rses", expression)
         return matching(expression, self.rses)
 
-    async def create_dataset(
-        self,
-        account: str,
-        dataset: Did,
-        lifetime_s: int,
-        upload_rule: Rule | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        self.ask("create_dataset", dataset)
-        self._check_owner(account, dataset)
-        if dataset in self.datasets:
+    async def create_dataset(self, account: str, dataset: NewDataset) -> None:
+        self.ask("create_dataset", dataset.did)
+        self._check_owner(account, dataset.did)
+        if dataset.did in self.datasets:
             return
-        self.datasets[dataset] = FakeDataset(lifetime_s, metadata=metadata or {})
-        if upload_rule is not None:
+        self.datasets[dataset.did] = FakeDataset(dataset.lifetime_s, metadata=dataset.metadata)
+        if dataset.upload_rule is not None:
             rule_id = f"{next(self._rule_numbers):032x}"
-            self.upload_rules[rule_id] = account, dataset, upload_rule
+            self.upload_rules[rule_id] = account, dataset.did, dataset.upload_rule
 
     async def register(self, account: str, replicas: Sequence[NewReplica]) -> None:
         self.ask("register", replicas)

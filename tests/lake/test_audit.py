@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.connection import read_connection
 from fdr.errors import ExitCode
 from fdr.journal.reader import read_journal
@@ -183,7 +183,7 @@ async def _attached(run: FinishedRun, catalog: RucioCatalog, like: Intention) ->
     stranger, extra = Did("cta_fdr", f"{like.did.name}.stranger"), Did("cta_fdr", f"{dataset.name}-extra")
     await catalog.door.call("root", lambda client: client.set_status(*_parts(dataset), open=True))
     await catalog.register("cta", [NewReplica(stranger, dataset, PIC, 1, "00000001")])
-    await catalog.create_dataset("cta", extra, 600)
+    await catalog.create_dataset("cta", NewDataset(extra, 600))
     return dataset, stranger, extra
 
 

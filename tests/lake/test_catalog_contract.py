@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from fdr.catalog import Catalog, NewReplica
+from fdr.catalog import Catalog, NewDataset, NewReplica
 from fdr.connection import Connection, read_connection
 from fdr.errors import Refused, Unclear
 from fdr.inventory import FileRecord, Inventory
@@ -43,7 +43,7 @@ class Subject:
 
     async def dataset(self, *files: str) -> Did:
         dataset = self.did("dataset")
-        await self.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S)
+        await self.catalog.create_dataset(ACCOUNT, NewDataset(dataset, LIFETIME_S))
         if files:
             await self.catalog.register(ACCOUNT, [self.replica(name, dataset) for name in files])
         return dataset
@@ -129,7 +129,7 @@ async def test_metadata_come_with_what_is_made(subject: Subject) -> None:
     dataset = subject.did("dataset")
     replica = replace(subject.replica("1", dataset), metadata=metadata)
     for _ in range(2):
-        await subject.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S, metadata=metadata)
+        await subject.catalog.create_dataset(ACCOUNT, NewDataset(dataset, LIFETIME_S, metadata=metadata))
         await subject.catalog.register(ACCOUNT, [replica])
     if isinstance(subject.catalog, FakeCatalog):
         held = subject.catalog.datasets[dataset]
@@ -145,7 +145,10 @@ async def test_metadata_come_with_what_is_made(subject: Subject) -> None:
 async def test_nobody_writes_in_the_scope_of_another(subject: Subject) -> None:
     """Rucio's permissions hold, and the reason says so."""
     theirs = Did("lsst_fdr", f"{subject.prefix}/dataset")
-    assert await refusal(subject.catalog.create_dataset(ACCOUNT, theirs, LIFETIME_S)) == "access-denied"
+    assert (
+        await refusal(subject.catalog.create_dataset(ACCOUNT, NewDataset(theirs, LIFETIME_S)))
+        == "access-denied"
+    )
 
 
 async def test_registering_twice_is_registering_once(subject: Subject) -> None:
@@ -254,7 +257,7 @@ async def test_datasets_are_found_by_the_beginning_of_their_names(subject: Subje
     """An underscore stands for itself, files are not datasets, and other scopes are not looked at."""
     dataset = await subject.dataset("1")
     odd = subject.did("data_set")
-    await subject.catalog.create_dataset(ACCOUNT, odd, LIFETIME_S)
+    await subject.catalog.create_dataset(ACCOUNT, NewDataset(odd, LIFETIME_S))
     inventory = subject.inventory
     assert await inventory.datasets(ACCOUNT, SCOPE, subject.prefix) == {dataset, odd}
     assert await inventory.datasets(ACCOUNT, SCOPE, f"{subject.prefix}/data_") == {odd}
@@ -265,7 +268,7 @@ async def test_the_contents_of_datasets_are_told_together(subject: Subject) -> N
     """Also those of an empty dataset and of one that is not there: none."""
     dataset = await subject.dataset("1", "2")
     empty, missing = subject.did("empty"), subject.did("missing")
-    await subject.catalog.create_dataset(ACCOUNT, empty, LIFETIME_S)
+    await subject.catalog.create_dataset(ACCOUNT, NewDataset(empty, LIFETIME_S))
     found = await subject.inventory.contents(ACCOUNT, [dataset, empty, missing])
     files = frozenset({subject.did("1"), subject.did("2")})
     assert found == {dataset: files, empty: frozenset(), missing: frozenset()}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from fdr.catalog import NewReplica
+from fdr.catalog import NewDataset, NewReplica
 from fdr.clock import SteadyClock
 from fdr.connection import read_connection
 from fdr.journal.reader import read_journal
@@ -158,12 +158,12 @@ async def test_a_rucio_that_hangs_is_asked_again(
         dataset = Did("cta_fdr", f"hang-{time.time_ns()}")
         other = Did("cta_fdr", f"{dataset.name}-other")
         rule = Rule("PIC-DCACHE", 1, 3600, "Functional Test", When.AT_CREATION)
-        await catalog.create_dataset("cta", dataset, 3600)
+        await catalog.create_dataset("cta", NewDataset(dataset, 3600))
         replica = NewReplica(Did("cta_fdr", f"{dataset.name}/1"), dataset, "PIC-DCACHE", 10, "0a0b0c0d")
         with server.hanging():
             calls = asyncio.gather(
                 catalog.register("cta", [replica]),
-                catalog.create_dataset("cta", other, 3600),
+                catalog.create_dataset("cta", NewDataset(other, 3600)),
                 catalog.add_rule("cta", dataset, rule),
             )
             await asyncio.sleep(5)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fdr.catalog import Catalog, NewReplica
+from fdr.catalog import Catalog, NewDataset, NewReplica
 from fdr.connection import Connection, read_connection
 from fdr.errors import Refused
 from fdr.inventory import Inventory
@@ -45,7 +45,7 @@ class Subject:
 
     async def dataset(self, *files: str, name: str = "dataset") -> Did:
         dataset = self.did(name)
-        await self.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S)
+        await self.catalog.create_dataset(ACCOUNT, NewDataset(dataset, LIFETIME_S))
         replicas = [NewReplica(self.did(file), dataset, RSE, 10, "0a0b0c0d") for file in files]
         await self.catalog.register(ACCOUNT, replicas)
         return dataset
@@ -185,7 +185,7 @@ async def test_a_dataset_is_born_with_the_rule_that_keeps_its_uploads(subject: S
     dataset = subject.did("dataset")
     born = Rule("PIC-DCACHE|DESY-DCACHE", 1, LIFETIME_S, "Functional Test", When.AT_CREATION)
     for _ in range(2):  # a repetition is the same dataset
-        await subject.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S, born)
+        await subject.catalog.create_dataset(ACCOUNT, NewDataset(dataset, LIFETIME_S, born))
     places = {subject.did("1"): "PIC-DCACHE", subject.did("2"): "DESY-DCACHE", subject.did("3"): "PIC-DCACHE"}
     replicas = [NewReplica(did, dataset, rse, 10, "0a0b0c0d") for did, rse in places.items()]
     await subject.catalog.register(ACCOUNT, replicas)

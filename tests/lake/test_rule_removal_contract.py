@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fdr.catalog import Catalog, NewReplica
+from fdr.catalog import Catalog, NewDataset, NewReplica
 from fdr.connection import Connection, read_connection
 from fdr.errors import Refused
 from fdr.model import Did, Rule, When
@@ -36,7 +36,7 @@ class Subject:
 
     async def rule(self) -> str:
         dataset, file = Did(SCOPE, f"{self.prefix}/dataset"), Did(SCOPE, f"{self.prefix}/file")
-        await self.catalog.create_dataset(ACCOUNT, dataset, LIFETIME_S)
+        await self.catalog.create_dataset(ACCOUNT, NewDataset(dataset, LIFETIME_S))
         await self.catalog.register(ACCOUNT, [NewReplica(file, dataset, RSE, 10, "0a0b0c0d")])
         wanted = Rule(RSE, 1, LIFETIME_S, "Functional Test", When.DATASET_CLOSED)
         return await self.catalog.add_rule(ACCOUNT, dataset, wanted)
