@@ -144,11 +144,8 @@ async def test_metadata_come_with_what_is_made(subject: Subject) -> None:
 
 async def test_nobody_writes_in_the_scope_of_another(subject: Subject) -> None:
     """Rucio's permissions hold, and the reason says so."""
-    theirs = Did("lsst_fdr", f"{subject.prefix}/dataset")
-    assert (
-        await refusal(subject.catalog.create_dataset(ACCOUNT, NewDataset(theirs, LIFETIME_S)))
-        == "access-denied"
-    )
+    theirs = NewDataset(Did("lsst_fdr", f"{subject.prefix}/dataset"), LIFETIME_S)
+    assert await refusal(subject.catalog.create_dataset(ACCOUNT, theirs)) == "access-denied"
 
 
 async def test_registering_twice_is_registering_once(subject: Subject) -> None:
