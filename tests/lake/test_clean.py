@@ -220,9 +220,14 @@ GONE_WITHIN_S = 150  # a rule is looked at every few seconds, and the reaper lea
 
 
 def test_a_run_that_nobody_cleans_is_gone_when_its_lifetime_is_over(lake: LakeHome, tmp_path: Path) -> None:
-    """Uploads that no rule of the scenario covers, too: every dataset has one that purges them."""
+    """Uploads that no rule covers, too, and those to two RSEs of which a rule copies to one."""
     run = Run(lake, RunDir(tmp_path / "brief"))
-    changes = f"defaults.lifetime={EXPIRES_S}s", "grace=30s", "experiments.SKA.rules=[]"
+    changes = (
+        f"defaults.lifetime={EXPIRES_S}s",
+        "grace=30s",
+        "experiments.LSST.rules=[]",
+        "experiments.SKA.rules=[{to: DESY-DCACHE, when: at-creation}]",
+    )
     sets = [f"--set={change}" for change in changes]
     assert start(run, *SMALL, *sets).wait(BEGUN_WITHIN_S) in {0, 3}
     assert {scope for scope, *_ in run.records()["replicas"]} == {"cta_fdr", "lsst_fdr", "ska_fdr"}
