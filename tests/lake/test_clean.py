@@ -226,6 +226,7 @@ def test_a_run_that_nobody_cleans_is_gone_when_its_lifetime_is_over(lake: LakeHo
         f"defaults.lifetime={EXPIRES_S}s",
         "grace=30s",
         "experiments.LSST.rules=[]",
+        "experiments.SKA.inject.dataset.files=4",  # two datasets, at DESY-DCACHE and SARA-DCACHE
         "experiments.SKA.rules=[{to: DESY-DCACHE, when: at-creation}]",
     )
     sets = [f"--set={change}" for change in changes]
