@@ -22,7 +22,7 @@ SCHEMES = pytest.mark.parametrize("scheme", ["root", "davs"])
 async def storage(sites: tuple[Site, Site]) -> AsyncIterator[GfalSteps]:
     made = GfalSteps(
         threads=4,
-        x509_cert_dir=sites[0].certificates.directory,
+        x509_cert_dir=sites[0].certificates.ca_dir,
         bearer_token="fdr",
         timeout_s=10,
         loopback_only=True,
