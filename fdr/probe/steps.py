@@ -10,6 +10,7 @@ from fdr.errors import LakeError, Refused, Unclear
 from fdr.payload import Payload
 from fdr.probe.plan import Row
 from fdr.probe.result import INTERRUPTED, STEPS, State, Step, Tried
+from fdr.probe.sweep import without_url
 from fdr.probe.traces import STILL_PUT, Ledger
 from fdr.stop import Stop
 from fdr.storage.gfal_errors import NOT_REACHED
@@ -32,7 +33,7 @@ async def try_row(row: Row, payload: Payload, storage: GfalSteps, ledger: Ledger
     if stop.wanted:
         ledger.never_made(place)
         return Tried(row, steps)
-    steps["put"], error = await _timed(lambda: storage.put_only(payload, url))
+    steps["put"], error = await _timed(url, lambda: storage.put_only(payload, url))
     if isinstance(error, Refused):
         if error.reason in NOT_REACHED:
             ledger.never_made(place)
@@ -45,7 +46,7 @@ async def try_row(row: Row, payload: Payload, storage: GfalSteps, ledger: Ledger
             ledger.unsettled[url] = STILL_PUT
     else:
         steps |= await _looked_at(row, payload, storage, stop)
-    steps["delete"], error = await _timed(lambda: _deleted(storage, url))
+    steps["delete"], error = await _timed(url, lambda: _deleted(storage, url))
     if error is None:
         ledger.gone.add(url)
     return Tried(row, steps)
@@ -67,11 +68,12 @@ async def _looked_at(row: Row, payload: Payload, storage: GfalSteps, stop: Stop)
         elif name == "get" and row.unread:
             steps[name] = Step(State.SKIPPED, message=row.unread)
         else:
-            steps[name], _ = await _timed(look)
+            steps[name], _ = await _timed(url, look)
     return steps
 
 
-async def _timed(deed: Callable[[], Awaitable[None]]) -> tuple[Step, LakeError | None]:
+async def _timed(url: str, deed: Callable[[], Awaitable[None]]) -> tuple[Step, LakeError | None]:
+    """Carry out a step at a URL, and return how it went and the error that it ended in."""
     begun = time.monotonic()
     failure: LakeError | None = None
     try:
@@ -80,7 +82,7 @@ async def _timed(deed: Callable[[], Awaitable[None]]) -> tuple[Step, LakeError |
         failure = error
     step = Step(State.OK, time.monotonic() - begun)
     if failure is not None:
-        step = replace(step, state=State.FAILED, reason=failure.reason, message=str(failure))
+        step = replace(step, state=State.FAILED, reason=failure.reason, message=without_url(failure, url))
     return step, failure
 
 

@@ -46,14 +46,14 @@ async def _sweep_one(
     directory: str, urls: Sequence[str], storage: GfalSteps
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Delete the files of one directory, then it; return what is left of both, and why."""
-    failures = await storage.delete(urls)
-    files = {url: _why(error) for url, error in failures.items()}
+    failures = await storage.delete(urls) if urls else {}
+    files = {url: _why(error, url) for url, error in failures.items()}
     if files:
         return files, {}
     try:
         await storage.remove_directory(directory)
     except LakeError as error:
-        return {}, {directory: _why(error)}
+        return {}, {directory: _why(error, directory)}
     return {}, {}
 
 
@@ -81,5 +81,10 @@ def _over(states: dict[str, JobState]) -> set[str]:
     return {job for job, state in states.items() if state.is_over}
 
 
-def _why(error: LakeError) -> str:
-    return f"{error.reason}: {error}"
+def without_url(error: LakeError, url: str) -> str:
+    """Return the message of an error without the URL that it begins with, where that is told beside it."""
+    return str(error).removeprefix(f"{url}: ")
+
+
+def _why(error: LakeError, url: str) -> str:
+    return f"{error.reason}: {without_url(error, url)}"

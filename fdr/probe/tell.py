@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -44,14 +44,21 @@ def _rest(counts: Counter[State]) -> str:
 
 
 def _troubles(result: Result) -> Iterator[str]:
-    """Yield why RSEs were left out, then the first of what was tried and failed."""
+    """Yield why RSEs were left out, then the first of what was tried and failed; what is alike once."""
     for site in result.sites:
         if why := site.unavailable("read", "write", "delete"):
             yield why
-    bad = [_short(line) for line in _failures(result)]
-    yield from bad[:TOLD_IN_THE_LINE]
+    alike: dict[str, list[Copied]] = defaultdict(list)
+    for copied in result.copies:
+        if copied.state is State.FAILED:
+            alike[copied.message].append(copied)
+    bad = list(_failed_steps(result))
+    for first, *rest in alike.values():
+        more = f" and {len(rest)} more" if rest else ""
+        bad.append(f"{first.copy.src} > {first.copy.dst}{more} failed: {first.message}")
+    yield from map(_short, bad[:TOLD_IN_THE_LINE])
     if len(bad) > TOLD_IN_THE_LINE:
-        yield f"and {len(bad) - TOLD_IN_THE_LINE} more failures"
+        yield f"and {len(bad) - TOLD_IN_THE_LINE} other failures"
 
 
 def _left(result: Result) -> Iterator[str]:
@@ -60,7 +67,7 @@ def _left(result: Result) -> Iterator[str]:
         still = f", but for {_things(result.earlier_left)}" if result.earlier_left else ""
         yield f"took away what {result.earlier} earlier {word} left{still}"
     if result.left:
-        yield f"left for the next probe: {_things(result.left)} ({result.record})"
+        yield f"may be left for the next probe: {_things(result.left)} ({result.record})"
     else:
         yield "nothing left"
 
@@ -120,7 +127,10 @@ def _protocol(result: Result, row: Row) -> str:
 
 def details(result: Result) -> Iterator[str]:
     """Yield a line for everything that is not ok, and for all that is left."""
-    yield from _failures(result)
+    yield from _failed_steps(result)
+    for copied in result.copies:
+        if copied.state is State.FAILED:
+            yield f"{copied.copy.src} > {copied.copy.dst}: failed: {copied.message}"
     for tried in result.rows:
         skipped = Counter(step.message for step in tried.steps.values() if step.state is State.SKIPPED)
         for why in skipped:
@@ -135,10 +145,10 @@ def details(result: Result) -> Iterator[str]:
             yield f"{copied.copy.src} > {copied.copy.dst}: skipped: {copied.message}"
     for left in (result.left, result.earlier_left):
         for things in (left.files, left.directories, left.jobs):
-            yield from (f"left: {what}: {why}" for what, why in things.items())
+            yield from (f"may be left: {what}: {why}" for what, why in things.items())
 
 
-def _failures(result: Result) -> Iterator[str]:
+def _failed_steps(result: Result) -> Iterator[str]:
     for tried in result.rows:
         if tried.row.missing:
             yield f"{tried.row.rse} {tried.row.missing}"
@@ -147,9 +157,6 @@ def _failures(result: Result) -> Iterator[str]:
             step = tried.steps[name]
             if step.state is State.FAILED:
                 yield f"{_name(result, tried.row)}: {name} failed: {step.reason}: {step.message}"
-    for copied in result.copies:
-        if copied.state is State.FAILED:
-            yield f"{copied.copy.src} > {copied.copy.dst}: failed: {copied.message}"
 
 
 def _name(result: Result, row: Row) -> str:

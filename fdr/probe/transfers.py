@@ -16,7 +16,7 @@ from fdr.probe.login import Login
 from fdr.probe.plan import Copy, Plan
 from fdr.probe.poll import Poll
 from fdr.probe.result import INTERRUPTED, Copied, State
-from fdr.probe.sweep import cancel_all
+from fdr.probe.sweep import cancel_all, without_url
 from fdr.probe.traces import STILL_COPIED, STILL_PUT, Ledger
 from fdr.stop import Stop
 from fdr.storage.gfal_errors import NOT_REACHED
@@ -126,7 +126,9 @@ class _Deed:
             self._not_submitted()
             if self.means.stop.wanted:
                 return Copied(self.copy, State.SKIPPED, message=INTERRUPTED)
-            return self._failed("source", f"the file to copy was not put: {unput}")
+            place = dict(self.means.plan.sources)[self.copy.src]
+            told = f"{unput.reason}: {without_url(unput, place.url)}" if unput is not None else ""
+            return self._failed("source", f"the file to copy was not put: {told}")
         begun = time.monotonic()
         try:
             job = await self.fts.submit(self._body())
