@@ -11,6 +11,7 @@ from fdr.lake.endpoints import bypass_proxies
 from fdr.probe.asked import Asked
 from fdr.probe.numbers import numbers, numbers_of_none
 from fdr.probe.perform import perform
+from fdr.probe.record import earlier_records
 from fdr.probe.telling import Telling
 from fdr.reach import connect
 from fdr.rundir import runs_root
@@ -36,11 +37,16 @@ def probe(lake: str, asked: Asked, telling: Telling) -> ExitCode:
             telling.hand_over(numbers_of_none(connection.name, time.time(), error.exit_code), connection.name)
             raise
         except asyncio.CancelledError:
-            telling.say(
-                f"broken off: what was made is written down in {root}, and the next probe takes it away"
-            )
+            left = [str(record.path) for record in earlier_records(root, connection.name)]
+            telling.say(f"broken off; {_left_in(left)}")
             return ExitCode.INTERRUPTED
         telling.tell(result)
         is_handed_over = telling.hand_over(numbers(result), connection.name)
     code = result.exit_code
     return ExitCode.INCONCLUSIVE if code is ExitCode.PASSED and not is_handed_over else code
+
+
+def _left_in(records: list[str]) -> str:
+    if not records:
+        return "nothing was made"
+    return f"what may be left, and the next probe takes away, stands in {', '.join(records)}"

@@ -37,12 +37,12 @@ async def perform(connection: Connection, asked: Asked, root: Path) -> Result:
     """Probe a lake, and return what that came to; what earlier probes left is taken away first.
 
     What is about to be made is written down in ``root``, where whoever calls lets nobody else in
-    (``fdr.alone``). A signal ends it orderly; the second one at once. Raises UsageError and LakeUnusable
-    before anything is made.
+    (``fdr.alone``). A signal ends it orderly; the second one, and one that comes before anything is made,
+    breaks it off: CancelledError. Raises UsageError and LakeUnusable before anything is made.
     """
     started_at = time.time()
-    stop = Stop()
-    with _interruptible(stop):
+    stop, making = Stop(), asyncio.Event()
+    with _interruptible(stop, making):
         sites = await _look(connection, asked)
         login = login_for(connection)
         storage = GfalSteps(
@@ -56,6 +56,7 @@ async def perform(connection: Connection, asked: Asked, root: Path) -> Result:
             records = tuple(earlier_records(root, connection.name))
             earlier, earlier_left = await clean_earlier(records, storage, login, asked.timeout_s)
             plan = plan_probe(new_run_id(datetime.now(UTC)), sites, asked.parts)
+            making.set()
             ledger = Ledger(record_of(root, plan.probe, connection.name), plan.places)
             rows, copies = await _tried(plan, asked, storage, ledger, stop, login)
             left = await sweep(ledger, storage)
@@ -104,13 +105,13 @@ async def _tried(
 
 
 @contextmanager
-def _interruptible(stop: Stop) -> Iterator[None]:
-    """Let the first signal ask for an orderly end, and the second one break off what goes on."""
+def _interruptible(stop: Stop, making: asyncio.Event) -> Iterator[None]:
+    """Let the first signal ask for an orderly end where something is made, and others break it off."""
     loop = asyncio.get_running_loop()
     whole = asyncio.current_task()
 
     def interrupt(name: str) -> None:
-        if stop.wanted and whole is not None:
+        if whole is not None and (stop.wanted or not making.is_set()):
             whole.cancel()
         stop.because("interrupted", name)
 
