@@ -126,11 +126,22 @@ async def test_a_put_that_was_refused_leaves_nothing_to_do(ledger: Ledger) -> No
 
 async def test_a_put_that_was_refused_by_the_storage_may_have_made_the_directory(ledger: Ledger) -> None:
     """So that is removed."""
-    storage = Faulty(put=Refused("permission", f"{PLACE.url}: not yours"))
+    storage = Faulty(put=Refused("not-supported", f"{PLACE.url}: not like this"))
     await outcome(storage, ledger)
     storage.directories.add(PLACE.directory)
     assert not await sweep(ledger, storage)  # type: ignore[arg-type]
     assert storage.directories == set()
+    assert "delete" not in storage.done
+
+
+async def test_a_file_that_was_never_there_is_not_left_though_it_may_not_be_deleted(ledger: Ledger) -> None:
+    """Some storages refuse a deletion before they look; one that is there, or cannot be seen, may be left."""
+    storage = Faulty(delete=Refused("permission", f"{PLACE.url}: not yours"))
+    assert not await sweep(ledger, storage)  # type: ignore[arg-type]
+    storage.files[PLACE.url] = PAYLOAD
+    assert (await sweep(ledger, storage)).files == {PLACE.url: "permission: not yours"}  # type: ignore[arg-type]
+    blind = Faulty(delete=Refused("permission", "no"), stat=Refused("permission", "no"))
+    assert list((await sweep(ledger, blind)).files) == [PLACE.url]  # type: ignore[arg-type]
 
 
 async def test_a_put_that_broke_off_may_have_left_a_file(ledger: Ledger) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from fdr.connection import Connection
@@ -30,6 +31,7 @@ from fdr.stop import Stop
 from fdr.storage.steps import GfalSteps
 
 THREADS = 4  # for each endpoint: a row, what is copied, and those that hang
+EARLIER_AT_ONCE = 100  # of a storage that is down for days there are many; the rest is for the next probe
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -53,7 +55,7 @@ async def perform(connection: Connection, asked: Asked, root: Path) -> Result:
             loopback_only=connection.embedded_home is not None,
         )
         try:
-            records = tuple(earlier_records(root, connection.name))
+            records = tuple(islice(earlier_records(root, connection.name), EARLIER_AT_ONCE))
             earlier, earlier_left = await clean_earlier(records, storage, login, asked.timeout_s)
             plan = plan_probe(new_run_id(datetime.now(UTC)), sites, asked.parts)
             making.set()

@@ -74,13 +74,13 @@ def record_of(root: Path, probe: str, lake: str) -> Record:
 
 
 def earlier_records(root: Path, lake: str) -> Iterator[Record]:
-    """Yield the records that earlier probes of a lake have left in a directory, the oldest first.
+    """Yield the records that earlier probes of a lake have left in a directory, the latest first.
 
     One that was never finished is removed: nothing had been made yet. So there must be no other probe.
     """
     if not root.is_dir():
         return
-    for path in sorted(root.iterdir()):
+    for path in sorted(root.iterdir(), reverse=True):
         named = NAME.fullmatch(path.name)
         if named and named[2] == "new":
             path.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ from fdr.probe.result import INTERRUPTED, STEPS, State, Step, Tried
 from fdr.probe.sweep import without_url
 from fdr.probe.traces import STILL_PUT, Ledger
 from fdr.stop import Stop
-from fdr.storage.gfal_errors import NOT_REACHED
 from fdr.storage.steps import GfalSteps
 
 NEEDS_PUT = "the file was not put"
@@ -35,8 +34,7 @@ async def try_row(row: Row, payload: Payload, storage: GfalSteps, ledger: Ledger
         return Tried(row, steps)
     steps["put"], error = await _timed(url, lambda: storage.put_only(payload, url))
     if isinstance(error, Refused):
-        if error.reason in NOT_REACHED:
-            ledger.never_made(place)
+        ledger.refused(place, error.reason)
         return Tried(
             row, dict.fromkeys(STEPS, Step(State.SKIPPED, message=NEEDS_PUT)) | {"put": steps["put"]}
         )

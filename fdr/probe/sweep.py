@@ -12,6 +12,7 @@ from fdr.probe.jobs import JobState
 from fdr.probe.plan import Place
 from fdr.probe.result import Left
 from fdr.probe.traces import STILL_COPIED, Ledger
+from fdr.storage.gfal_errors import NOT_REACHED
 from fdr.storage.steps import GfalSteps
 
 SETTLED_WITHIN_S = 15.0  # FTS knows when a cancelled transfer has ended some seconds later
@@ -47,7 +48,9 @@ async def _sweep_one(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Delete the files of one directory, then it; return what is left of both, and why."""
     failures = await storage.delete(urls) if urls else {}
-    files = {url: _why(error, url) for url, error in failures.items()}
+    files = {
+        url: _why(error, url) for url, error in failures.items() if not await _is_missing(url, error, storage)
+    }
     if files:
         return files, {}
     try:
@@ -57,14 +60,25 @@ async def _sweep_one(
     return {}, {}
 
 
-async def cancel_all(fts: Fts, jobs: Iterable[str], within_s: float = SETTLED_WITHIN_S) -> set[str]:
-    """Cancel jobs and return those for which nothing more happens, after so long at most.
+async def _is_missing(url: str, error: LakeError, storage: GfalSteps) -> bool:
+    """Tell whether a file that could not be deleted was not there: some storages refuse before they look."""
+    if error.reason in NOT_REACHED:
+        return False
+    try:
+        await storage.size(url)
+    except LakeError as missing:
+        return missing.reason == "not-found"
+    return False
+
+
+async def cancel_all(fts: Fts, jobs: Iterable[str]) -> set[str]:
+    """Cancel jobs and return those for which nothing more happens, after SETTLED_WITHIN_S at most.
 
     Never raises: what FTS does not tell is not settled.
     """
     open_jobs, settled = set(jobs), set[str]()
     try:
-        async with asyncio.timeout(within_s):
+        async with asyncio.timeout(SETTLED_WITHIN_S):
             states = await fts.states(sorted(open_jobs))
             settled = _over(states)
             await asyncio.gather(*(fts.cancel(job) for job in open_jobs - settled))

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 
 from fdr.probe.plan import Place
 from fdr.probe.record import Record, Traces
+from fdr.storage.gfal_errors import NOT_REACHED
 
+NOTHING_MADE = NOT_REACHED | {"permission"}  # a put that was refused like this made no directory either
 STILL_PUT = "its put did not end in time, and may still do so"
 STILL_COPIED = "its transfer may still go on"
 
@@ -41,6 +43,10 @@ class Ledger:
     def never_made(self, place: Place) -> None:
         """Note that a file certainly was not made, nor its directory on its account."""
         self.untouched.add(place.url)
+
+    def refused(self, place: Place, reason: str) -> None:
+        """Note that a put was refused for a reason, so that there is at most an empty directory."""
+        (self.untouched if reason in NOTHING_MADE else self.gone).add(place.url)
 
     def close(self, left_files: Iterable[str], left_directories: Iterable[str]) -> str:
         """Write down what is left and return where, or remove the record and return nothing."""

@@ -19,7 +19,6 @@ from fdr.probe.result import INTERRUPTED, Copied, State
 from fdr.probe.sweep import cancel_all, without_url
 from fdr.probe.traces import STILL_COPIED, STILL_PUT, Ledger
 from fdr.stop import Stop
-from fdr.storage.gfal_errors import NOT_REACHED
 from fdr.storage.steps import GfalSteps
 from fdr.units import format_duration
 
@@ -67,8 +66,7 @@ async def _put_source(means: Means, rse: str) -> LakeError | None:
     try:
         await means.storage.put_only(means.payload(rse), place.url)
     except Refused as error:
-        if error.reason in NOT_REACHED:
-            means.ledger.never_made(place)
+        means.ledger.refused(place, error.reason)
         return error
     except LakeError as error:
         if error.reason == "timeout":
