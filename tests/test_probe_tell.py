@@ -193,7 +193,10 @@ def gauges(result: Result) -> Mapping[str, float]:
 
 def test_prometheus_gets_what_was_tried() -> None:
     """1 or 0 for every step and pair; those that were skipped are absent; durations of those that are ok."""
-    found = gauges(replace(BAD, sites=(Site("A", off=frozenset({"read"})), Site("X", missing="gone"))))
+    rows = (*BAD.rows, tried("C", **dict.fromkeys(STEPS, Step(SKIPPED))))
+    sites = (Site("A", off=frozenset({"read"})), Site("X", missing="gone"))
+    found = gauges(replace(BAD, rows=rows, sites=sites))
+    assert not [name for name in found if 'rse="C"' in name]
     step = '{endpoint="root://a/",lake="local",protocol="root",rse="A",step="get"}'
     assert found[f"fdr_probe_step_ok{step}"] == 0
     assert f"fdr_probe_step_duration_seconds{step}" not in found

@@ -198,6 +198,13 @@ async def test_a_submission_without_an_answer_may_have_been_taken(attempt: Any) 
     assert await left_of(done) == NOTHING
 
 
+async def test_a_job_that_nobody_knows_may_still_write_its_file(attempt: Any) -> None:
+    """Where its id cannot be derived: its file is looked for by the next probe."""
+    done = await attempt(FakeFts(base="", submit_fails=Unclear("timeout", "no answer")))
+    assert done.reasons == ["fts-timeout"] * 2
+    assert await left_of(done) == NOTHING | {"file": 2}
+
+
 async def test_a_transfer_that_goes_on_after_its_cancellation_is_left_and_said(attempt: Any) -> None:
     """It may write its file after that was deleted: the next probe looks again."""
     done = await attempt(FakeFts(becomes=COPYING, after_cancel=HALF_CANCELLED))
