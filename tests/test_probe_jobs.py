@@ -111,7 +111,7 @@ def test_a_job_is_over_when_nothing_more_happens(told: dict[str, Any], is_over: 
 
 def test_the_reason_is_that_of_the_file() -> None:
     """The job's own only says that a file failed; line breaks do not matter."""
-    told = answer("FAILED", reason="SOURCE [2] No such\n file") | {"reason": "One or more files failed."}
+    told = answer("FAILED", reason="SOURCE [2] No such\n file\x00") | {"reason": "One or more files failed."}
     assert states_from(told)["j"].reason == "SOURCE [2] No such file"
     assert states_from({"job_id": "k", "http_message": "No job"})["k"] == JobState(UNKNOWN, "No job")
     assert states_from([{"message": "?"}, "?"]) == {}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -229,3 +232,39 @@ def test_promtool_finds_nothing_to_say(registry: object) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "probe.md").read_text()
+
+
+def test_the_documents_name_the_numbers_there_are() -> None:
+    """All of them, and no other."""
+    told = set(re.findall(r"`(fdr_probe_\w+)`", DOCUMENT))
+    assert told == set(re.findall(r"^# HELP (\w+)", generate_latest(numbers(BAD)).decode(), re.MULTILINE))
+    assert told >= set(re.findall(r"(fdr_probe_\w+)", DOCUMENT)) - {"fdr_probe"}
+
+
+def test_the_documents_name_every_member_of_the_json() -> None:
+    """And every member of what stands in it."""
+
+    def members(value: Any) -> set[str]:
+        if isinstance(value, list):
+            return set().union(*map(members, value))
+        return set(value).union(*map(members, value.values())) if isinstance(value, dict) else set()
+
+    (contract,) = re.findall(r"```\n(\{\"schema\".*?)```", DOCUMENT, re.DOTALL)
+    told = set(re.findall(r"\"(\w+)\"", contract))
+    data = {"root://a/f", "j"}  # what is left is named by URL and id
+    assert members(as_json(BAD)) - data == told - {"read", "write"}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="install prometheus")
+def test_the_alerts_of_the_documents_are_such_as_prometheus_takes(tmp_path: Path) -> None:
+    """As they stand there."""
+    (rules,) = re.findall(r"```yaml\n(groups:.*?)```", DOCUMENT, re.DOTALL)
+    (tmp_path / "rules.yml").write_text(rules)
+    done = subprocess.run(
+        ["promtool", "check", "rules", tmp_path / "rules.yml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 rules found" in done.stdout

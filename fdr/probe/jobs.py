@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fdr.probe.plan import Copy
+from fdr.storage.gfal_errors import plain
 
 ACTIVITY = "Functional Test"
 PRIORITY = 3  # FTS's own
@@ -110,7 +111,7 @@ def _state(row: Mapping[str, Any]) -> JobState:
     file: Mapping[str, Any] = files[0]
     return JobState(
         str(row["job_state"]),
-        " ".join(str(file.get("reason") or row.get("reason") or "").split()),
+        plain(str(file.get("reason") or row.get("reason") or "")),
         str(file.get("start_time") or ""),
         str(file.get("finish_time") or ""),
     )
