@@ -25,7 +25,7 @@ from fdr.units import format_duration
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What copies are made with: ``payloads`` are the files that are copied, by source RSE."""
+    """What copies are made with."""
 
     plan: Plan
     asked: Asked
