@@ -18,6 +18,7 @@ from fdr.commands import (
     new,
     noise,
     plan,
+    probe,
     report,
     resume,
     run,
@@ -61,6 +62,7 @@ app.command(epilog=EXIT_CODES)(report.report)
 app.command(epilog=clean.EXIT_CODES)(clean.clean)
 app.command(epilog=audit.EXIT_CODES)(audit.audit)
 app.command(epilog=noise.EXIT_CODES)(noise.noise)
+app.command(epilog=probe.EXIT_CODES)(probe.probe)
 app.command(epilog=EXIT_CODES)(schema.schema)
 app.command(epilog=EXIT_CODES)(new.new)
 app.add_typer(lake_app, name="lake")

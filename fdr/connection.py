@@ -39,6 +39,7 @@ class Connection:
     ``identity`` serves every account without one of its own in ``identities``. ``embedded_home`` is set
     when the lake is the embedded one. ``x509_cert_dir`` holds the CAs that sign its storages, and
     ``bearer_token`` is what they take, both as gfal2 wants them; None leaves gfal2's defaults.
+    ``fts_bearer_token`` is what an FTS takes that fdr itself talks to.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Connection:
     bearer_token: str | None = field(repr=False)
     embedded_home: Path | None
     copy_mode: str = ""
+    fts_bearer_token: str | None = field(default=None, repr=False)
 
     def identity_of(self, account: str) -> Identity:
         """Return how to authenticate as an account."""
@@ -75,8 +77,8 @@ def read_connection(rucio_cfg: Path) -> Connection:
 
     ``[fdr]`` may hold ``broker_host``, ``broker_port``, ``broker_topic``, ``broker_user``,
     ``broker_password``, ``broker_virtual_host``, ``broker_use_tls``, ``x509_cert_dir``,
-    ``bearer_token``; a section ``[fdr-account-NAME]`` holds the credentials of the account NAME, under
-    the names they have in ``[client]``. Raises LakeUnusable when the file cannot be used.
+    ``bearer_token``, ``fts_bearer_token``; a section ``[fdr-account-NAME]`` holds the credentials of the
+    account NAME, under the names they have in ``[client]``. Raises LakeUnusable when the file cannot be used.
     """
     parser = configparser.ConfigParser(interpolation=None)
     try:
@@ -109,6 +111,7 @@ def read_connection(rucio_cfg: Path) -> Connection:
         bearer_token=own.get("bearer_token"),
         embedded_home=Path(home) if home else None,
         copy_mode=own.get("copy_mode", ""),
+        fts_bearer_token=own.get("fts_bearer_token"),
     )
 
 

@@ -3,19 +3,70 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from prometheus_client import CollectorRegistry, push_to_gateway, write_to_textfile
+from prometheus_client import CollectorRegistry, Gauge, push_to_gateway, write_to_textfile
 from prometheus_client.exposition import basic_auth_handler, default_handler
 
 from fdr.errors import UsageError
 from fdr.rundir import writing
 
 PUSH_TIMEOUT_S = 10.0
+
+
+class Gauges:
+    """Makes gauges whose names begin with the job's and that all have the label of the lake."""
+
+    def __init__(self, job: str, lake: str) -> None:
+        """Take the name of the job, such as ``fdr_noise``, and of the lake; there are no numbers yet."""
+        self.registry = CollectorRegistry()
+        self._job = job
+        self._lake = lake
+
+    def set(self, name: str, text: str, value: float) -> None:
+        """Set a gauge without labels of its own; ``text`` is its help."""
+        self.each(name, text, (), [((), value)])
+
+    def each(
+        self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
+    ) -> None:
+        """Set a gauge for each of these values of its labels."""
+        gauge = Gauge(f"{self._job}_{name}", text, ("lake", *labels), registry=self.registry)
+        for key, value in values:
+            gauge.labels(self._lake, *key).set(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """Where a command's numbers go: to a file, to a Pushgateway, to both or to neither."""
+
+    file: Path | None = None
+    gateway: str | None = None
+
+    def check(self) -> None:
+        """Raise UsageError where numbers could not be handed over."""
+        if self.file is not None:
+            check_file(self.file)
+        if self.gateway is not None:
+            check_gateway(self.gateway)
+
+    def hand_over(self, numbers: CollectorRegistry, job: str, lake: str) -> Iterator[str]:
+        """Hand numbers over, and yield what went wrong wherever that failed."""
+        deeds: list[Callable[[], None]] = []
+        if self.file is not None:
+            deeds.append(partial(write_file, numbers, self.file))
+        if self.gateway is not None:
+            deeds.append(partial(push, numbers, self.gateway, job, lake))
+        for deed in deeds:
+            try:
+                deed()
+            except UsageError as error:
+                yield str(error)
 
 
 def check_file(path: Path) -> None:

@@ -27,6 +27,7 @@ broker_topic = /topic/events
 broker_user = listener
 broker_password = s3cret-broker
 bearer_token = s3cret-token
+fts_bearer_token = s3cret-token-of-fts
 x509_cert_dir = /etc/grid-security/certificates
 
 [fdr-account-cta]
@@ -68,6 +69,7 @@ def test_broker_and_accounts_are_read(tmp_path: Path) -> None:
     )
     assert lake.identities["cta"].auth_type == "x509"
     assert lake.x509_cert_dir == Path("/etc/grid-security/certificates")
+    assert (lake.bearer_token, lake.fts_bearer_token) == ("s3cret-token", "s3cret-token-of-fts")
 
 
 def test_no_secret_is_in_a_connection_that_is_shown(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import yaml
 from fdr.cli import app
 from fdr.errors import ExitCode
 from fdr.scenario.load import load_scenario
+from fdr.storage.threads import CLOSE_WITHIN_S
+from fdr.units import parse_duration
 from tests.kubernetes_files import (
     BASES,
     KUBERNETES,
@@ -100,8 +102,7 @@ def test_the_patch_of_the_overlay_says_where_numbers_go() -> None:
     (overlay,) = (path for path in OVERLAYS if path.name == "every-hour")
     for work in filter(None, map(workload, rendered(overlay))):
         assert work.fdr["args"][1] == "--pushgateway=http://pushgateway.monitoring:9091"
-        if work.fdr["args"][0] in commands():
-            parse(work.fdr["args"])
+        assert parse(work.fdr["args"])["pushgateway"] == "http://pushgateway.monitoring:9091"
 
 
 def test_every_file_is_used_and_every_name_leads_somewhere() -> None:
@@ -200,8 +201,6 @@ def parse(arguments: list[str]) -> dict[str, Any]:
 def test_commands_are_such_as_fdr_takes(work: Workload) -> None:
     """An option that has another name today would be found out by a user's pod."""
     arguments = work.fdr["args"]
-    if arguments[0] not in commands():
-        pytest.skip(f"there is no fdr {arguments[0]} yet")
     assert parse(arguments)["lake"] == "/srv/lake/rucio.cfg"
     with pytest.raises(USAGE_ERROR, match="--no-such-option"):
         parse([arguments[0], "--no-such-option", *arguments[1:]])
@@ -260,6 +259,16 @@ def test_cron_jobs_do_not_pile_up(work: Workload) -> None:
     assert ends_within_s < PERIODS_S[spec["schedule"]]
     assert spec["startingDeadlineSeconds"] > 0
     assert max(spec["successfulJobsHistoryLimit"], spec["failedJobsHistoryLimit"]) <= 3
+
+
+def test_a_probe_has_the_time_it_takes_and_that_to_take_away_what_it_made() -> None:
+    """Its transfers end before the Job does; one that is stopped waits for a few steps, each in its time."""
+    (work,) = (work for work in WORKLOADS if work.name == "fdr-probe")
+    arguments = parse(work.fdr["args"])
+    transfer_s, step_s = (parse_duration(arguments[name]) for name in ("transfer_timeout", "timeout"))
+    assert transfer_s + 6 * step_s < work.work["activeDeadlineSeconds"]
+    assert 3 * step_s + CLOSE_WITHIN_S < work.pod["terminationGracePeriodSeconds"]
+    assert transfer_s > step_s
 
 
 @pytest.mark.skipif(not (ROOT / "Dockerfile").exists(), reason="there is no Dockerfile")

@@ -15,6 +15,7 @@ MODULES = {
 MUST_BE_PURE = """
     audit.compare audit.finding audit.record inventory
     noise.beats noise.fold noise.pair noise.recipe noise.result noise.scenario
+    probe.asked probe.jobs probe.plan probe.result probe.site
     abort_when arrivals budget draw errors expression forecast metrics model names objectives plan recent
     rucio_schema scenario.check scenario.lines scenario.quantities scenario.sets scenario.shape scenario.types
     scenario.whole sizes units window lake.xrootd_cfg
@@ -74,7 +75,9 @@ DOORS = {
     "starlette": ("lake",),
     "uvicorn": ("lake",),
     "psutil": ("lake", "services", "samples"),
-    "prometheus_client": ("exposition", "noise.numbers", "noise.telling"),
+    "prometheus_client": ("exposition", "noise.numbers", "noise.telling", "probe.numbers", "probe.telling"),
+    "requests": ("rucio_client", "rucio_door", "probe.fts", "lake"),
+    "cryptography": ("lake", "probe.delegation"),
     "pydantic": ("scenario",),
     "yaml": ("scenario.lines",),
 }

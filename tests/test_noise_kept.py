@@ -1,17 +1,12 @@
-"""Of the runs in a directory noise takes away its own alone, and only one pass goes on at a time."""
+"""Of the runs in a directory noise takes away its own alone."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-from fdr.errors import Busy, ExitCode, UsageError
 from fdr.journal.writer import Journal
 from fdr.model import CLEANED, Note, RunStarted
-from fdr.noise.kept import MARK, mark, noise_runs, only_one, prune, unclean_runs
+from fdr.noise.kept import MARK, mark, noise_runs, prune, unclean_runs
 from fdr.noise.tell import SCHEMA
 from fdr.rundir import RunDir
 
@@ -85,36 +80,3 @@ async def test_runs_that_may_have_left_something_are_found(tmp_path: Path) -> No
     alive = await with_journal(a_run(tmp_path, 7))
     with alive.held():
         assert unclean_runs(tmp_path) == left[::-1]
-
-
-def test_a_second_pass_is_told_who_is_there(tmp_path: Path) -> None:
-    """The lock has an exit code of its own, says since when, and falls with the process however it ends."""
-    program = (
-        "import os, sys; from pathlib import Path; from fdr.noise.kept import only_one\n"
-        f"with only_one(Path({str(tmp_path)!r})):\n"
-        "    print('held', flush=True); sys.stdin.read(1); os.kill(os.getpid(), 9)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == b"held\n"
-        told = rf"under way in .*process {holder.pid}, since 20"
-        with pytest.raises(Busy, match=told) as busy, only_one(tmp_path):
-            pass
-        assert busy.value.exit_code is ExitCode.BUSY == 6
-        holder.stdin.write(b"x")
-        holder.stdin.flush()
-        holder.wait(10)
-    with only_one(tmp_path):
-        assert holder.returncode == -9
-    with only_one(tmp_path):
-        pass
-
-
-def test_a_directory_that_cannot_hold_the_lock_is_told(tmp_path: Path) -> None:
-    """A file in the way is said, not traced."""
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be written"), only_one(tmp_path / "file" / "runs"):
-        pass

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from fdr.commands.options import Json, Lake, out, seconds
+from fdr.commands.options import Json, Lake, PrometheusFile, Pushgateway, out, seconds, size_bytes
 from fdr.errors import UsageError
 from fdr.rundir import runs_root
-from fdr.units import parse_size
 
 EXIT_CODES = """
 Exit codes: 0 all pairs ok; 1 a defect in fdr; 2 bad usage; 3 some pairs failed or are stuck; 4 none was
@@ -46,22 +44,15 @@ def noise(
     every: Annotated[
         str | None, typer.Option(help="Make noise again and again, such as every 1h, until interrupted.")
     ] = None,
-    prometheus_file: Annotated[
-        Path | None, typer.Option(help="Write numbers here, for node_exporter's textfile collector.")
-    ] = None,
-    pushgateway: Annotated[
-        str | None, typer.Option(help="Push numbers to the Pushgateway at this URL.")
-    ] = None,
+    prometheus_file: PrometheusFile = None,
+    pushgateway: Pushgateway = None,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Also print a matrix, and why pairs are not ok.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Make noise, for cron: a file to every RSE, a rule from it to every other, and what became of each."""
-    try:
-        size_bytes = parse_size(size)
-    except ValueError as error:
-        raise UsageError(f"--size: {error}") from error
+    file_bytes = size_bytes("--size", size)
     every_s = None if every is None else seconds("--every", every)
     if every_s is not None and every_s < SHORTEST_BEAT_S:
         raise UsageError("--every: is too short (write for example 1h)")
@@ -91,7 +82,7 @@ def noise(
     from fdr.noise.recipe import Recipe
     from fdr.noise.telling import Telling
 
-    recipe = Recipe(account, scope, rses, size_bytes, mesh, lifetime_s, wait_s)
+    recipe = Recipe(account, scope, rses, file_bytes, mesh, lifetime_s, wait_s)
     keeping = Keeping(runs_root(), keep, clean_wait_s)
     telling = Telling(out, Console(file=sys.stderr), as_json, verbose, prometheus_file, pushgateway)
     raise typer.Exit(once.noise(lake, recipe, keeping, telling))

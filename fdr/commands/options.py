@@ -10,11 +10,11 @@ from rich.console import Console
 
 from fdr.changes import Changes
 from fdr.errors import UsageError
-from fdr.units import parse_duration
+from fdr.units import parse_duration, parse_size
 
 EXIT_CODES = """
 Exit codes: 0 every objective passed; 1 a defect in fdr; 2 a bad scenario or usage; 3 an objective failed;
-4 inconclusive; 5 the lake is not usable; 6 another fdr noise is under way; 130 interrupted.
+4 inconclusive; 5 the lake is not usable; 6 another fdr noise or probe is under way; 130 interrupted.
 """
 
 out = Console()
@@ -34,6 +34,10 @@ LakeOfRun = Annotated[
     str | None,
     typer.Option("--lake", help="Reach its lake another way: local, or the path of a rucio.cfg."),
 ]
+PrometheusFile = Annotated[
+    Path | None, typer.Option(help="Write numbers here, for node_exporter's textfile collector.")
+]
+Pushgateway = Annotated[str | None, typer.Option(help="Push numbers to the Pushgateway at this URL.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Run = Annotated[
     str | None, typer.Argument(metavar="[RUN]", help="A run directory or id; the latest if left out.")
@@ -50,6 +54,14 @@ def changes(
 ) -> Changes:
     """Return what the command line changes in a scenario."""
     return Changes(scale, size_scale, speed, duration, seed, tuple(sets or ()))
+
+
+def size_bytes(option: str, text: str) -> int:
+    """Return the bytes of a size that an option gives; raises UsageError that names the option."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def seconds(option: str, text: str) -> float:

@@ -1,49 +1,19 @@
-"""The runs that noise keeps: which they are, which may go, and the lock that lets one pass in at a time."""
+"""The runs that noise keeps: which they are, and which may go."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fdr.errors import Busy, UsageError
+from fdr.errors import UsageError
 from fdr.journal.reader import read_journal
 from fdr.model import CLEANED
 from fdr.noise.tell import SCHEMA
-from fdr.rundir import RUN_ID, RunDir, locks, writing
+from fdr.rundir import RUN_ID, RunDir, writing
 
 MARK = "noise.json"
-LOCK = "noise.lock"
-
-
-@contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Let nobody else make noise with runs in this directory; the lock falls with the process.
-
-    Raises Busy when another does, UsageError when the lock cannot be made.
-    """
-    path = root / LOCK
-    with writing(path):
-        root.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    with file:
-        if not locks(file):
-            file.seek(0)
-            raise Busy(f"another fdr noise is under way in {root} ({file.read().strip() or 'just begun'})")
-        file.truncate(0)
-        file.write(f"process {os.getpid()}, since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
-            fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def mark(directory: RunDir, value: dict[str, Any]) -> None:

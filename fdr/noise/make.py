@@ -47,7 +47,7 @@ class Keeping:
 def make_noise(connection: Connection, recipe: Recipe, keeping: Keeping, show: Show) -> Result:
     """Make one pass of noise and return what it came to; runs of earlier passes are cleaned and pruned.
 
-    ``recipe`` names its account and scope; whoever calls lets nobody else in (``only_one``). Raises
+    ``recipe`` names its account and scope; whoever calls lets nobody else in (``fdr.alone``). Raises
     UsageError and LakeUnusable before anything is made, JournalFailed when its record cannot be kept.
     """
     started_at = time.time()

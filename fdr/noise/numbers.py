@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from prometheus_client import CollectorRegistry
 
-from prometheus_client import CollectorRegistry, Gauge
-
+from fdr.exposition import Gauges
 from fdr.noise.pair import State
 from fdr.noise.result import Result
 
 JOB = "fdr_noise"
 LEFT_KINDS = ("rule", "dataset", "file", "replica", "stored", "unseen")
-
-
-class _Gauges:
-    """Makes gauges that all have the label of the lake."""
-
-    def __init__(self, lake: str) -> None:
-        self.registry = CollectorRegistry()
-        self._lake = lake
-
-    def set(self, name: str, text: str, value: float) -> None:
-        self.each(name, text, (), [((), value)])
-
-    def each(
-        self, name: str, text: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], float]]
-    ) -> None:
-        gauge = Gauge(f"fdr_noise_{name}", text, ("lake", *labels), registry=self.registry)
-        for key, value in values:
-            gauge.labels(self._lake, *key).set(value)
 
 
 def numbers(result: Result, exit_code: int) -> CollectorRegistry:
@@ -97,8 +78,8 @@ def numbers_of_none(lake: str, ended_at: float, exit_code: int) -> CollectorRegi
     return _of_any_pass(lake, ended_at, exit_code).registry
 
 
-def _of_any_pass(lake: str, ended_at: float, exit_code: int) -> _Gauges:
-    gauges = _Gauges(lake)
+def _of_any_pass(lake: str, ended_at: float, exit_code: int) -> Gauges:
+    gauges = Gauges(JOB, lake)
     gauges.set("last_pass_timestamp_seconds", "When the last pass ended, in Unix seconds.", ended_at)
     gauges.set(
         "last_pass_exit_code",

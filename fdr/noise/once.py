@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from fdr.alone import alone
 from fdr.errors import ExitCode, LakeUnusable
-from fdr.noise.kept import only_one
 from fdr.noise.make import Keeping, make_noise
 from fdr.noise.numbers import numbers, numbers_of_none
 from fdr.noise.recipe import Recipe
@@ -23,7 +23,7 @@ def noise(lake: str, recipe: Recipe, keeping: Keeping, telling: Telling) -> Exit
     recipe.check()
     telling.check()
     connection = connect(lake)
-    with only_one(keeping.root):
+    with alone(keeping.root, "noise"):
         try:
             connection, recipe = on_lake(connection, recipe)
             result = make_noise(connection, recipe, keeping, telling.show)

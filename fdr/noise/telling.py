@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from prometheus_client import CollectorRegistry
 from rich.console import Console
 
 from fdr import live
-from fdr.errors import UsageError
-from fdr.exposition import check_file, check_gateway, push, write_file
+from fdr.exposition import Prometheus
 from fdr.metrics import Planned
 from fdr.noise import tell
 from fdr.noise.numbers import JOB
@@ -33,10 +31,7 @@ class Telling:
 
     def check(self) -> None:
         """Raise UsageError where numbers could not be handed over."""
-        if self.file is not None:
-            check_file(self.file)
-        if self.gateway is not None:
-            check_gateway(self.gateway)
+        Prometheus(self.file, self.gateway).check()
 
     def say(self, text: str) -> None:
         """Tell a person what is not a result."""
@@ -56,19 +51,10 @@ class Telling:
 
     def hand_over(self, numbers: CollectorRegistry, lake: str) -> bool:
         """Hand numbers to Prometheus and say where that failed; return whether it succeeded everywhere."""
-        deeds: list[Callable[[], None]] = []
-        if (file := self.file) is not None:
-            deeds.append(lambda: write_file(numbers, file))
-        if (gateway := self.gateway) is not None:
-            deeds.append(lambda: push(numbers, gateway, JOB, lake))
-        is_good = True
-        for deed in deeds:
-            try:
-                deed()
-            except UsageError as error:
-                self.say(str(error))
-                is_good = False
-        return is_good
+        problems = list(Prometheus(self.file, self.gateway).hand_over(numbers, JOB, lake))
+        for problem in problems:
+            self.say(problem)
+        return not problems
 
     async def show(self, journal: Path, planned: Planned, over: asyncio.Event) -> None:
         """Show a person at a terminal how a pass goes on."""
