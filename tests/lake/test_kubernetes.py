@@ -89,12 +89,26 @@ def workload(name: str) -> Workload:
     return copy.deepcopy(work)
 
 
-def test_a_pod_makes_noise(lake: LakeHome, tmp_path: Path) -> None:
-    """With the command line of the CronJob: between the RSEs that a user names in its last argument."""
-    work = workload("fdr-noise")
+def cron_pod(name: str, lake: LakeHome, folder: Path) -> Node:
+    """Return a node for a CronJob's pod, with the RSEs that a user names in its last argument."""
+    work = workload(name)
     assert work.fdr["args"][-1] == "*"
     work.fdr["args"][-1] = "DESY-DCACHE|SARA-DCACHE"  # other tests add RSEs
-    node = Node(work, lake, tmp_path)
+    return Node(work, lake, folder)
+
+
+def test_a_pod_probes(lake: LakeHome, tmp_path: Path) -> None:
+    """With the command line of the CronJob: both links, every step; nothing is left on its record."""
+    node = cron_pod("fdr-probe", lake, tmp_path)
+    done = node.start_pod(WITHIN_S)
+    assert done.returncode == 0, done.stdout
+    assert "transfers: 2 of 2 ok" in done.stdout
+    assert not list(node.volumes["runs"].glob("probe-*.json"))
+
+
+def test_a_pod_makes_noise(lake: LakeHome, tmp_path: Path) -> None:
+    """With the command line of the CronJob."""
+    node = cron_pod("fdr-noise", lake, tmp_path)
     done = node.start_pod(WITHIN_S)
     assert done.returncode == 0, done.stdout
     assert "2 of 2 pairs ok" in done.stdout
