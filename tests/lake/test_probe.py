@@ -31,6 +31,7 @@ pytestmark = pytest.mark.lake
 DESY, PIC, SARA = RSES = "DESY-DCACHE", "PIC-DCACHE", "SARA-DCACHE"
 ALL = "|".join(RSES)  # other tests may have added RSEs
 STEPS = ["put", "stat", "checksum", "get", "delete"]
+SMALL = "--size=64kB"  # XRootD 5.5.3 alters a davs:// upload of 1 MB now and then: see docs/probe.md
 WITHIN_S = 60
 
 
@@ -59,7 +60,7 @@ class Told:
 
 
 def probe(lake: LakeHome, runs: Path, *options: str | Path) -> Told:
-    done = fdr(lake, runs, "probe", "--json", *options, ALL)
+    done = fdr(lake, runs, "probe", "--json", SMALL, *options, ALL)
     assert done.stdout.startswith("{"), done.stdout
     return Told(done.returncode, json.loads(done.stdout))
 
@@ -89,7 +90,7 @@ def assert_nothing_is_left(lake: LakeHome, runs: Path) -> None:
 def begun(lake: LakeHome, runs: Path, *options: str | Path) -> Iterator[subprocess.Popen[str]]:
     """Begin a probe; it does not outlive the block."""
     process = subprocess.Popen(
-        [str(FDR), "probe", *map(str, options), ALL],
+        [str(FDR), "probe", SMALL, *map(str, options), ALL],
         env=environment(lake, runs),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -177,7 +178,7 @@ def test_all_is_ok_and_nothing_is_left(lake: LakeHome, tmp_path: Path) -> None:
 
 def test_the_matrices_of_the_rses_of_a_scenario(lake: LakeHome, tmp_path: Path) -> None:
     """A line, a row for each protocol, and for each source; nothing else."""
-    done = fdr(lake, tmp_path, "probe", "-v", f"--scenario={SMOKE}", "--size=64kB")
+    done = fdr(lake, tmp_path, "probe", "-v", f"--scenario={SMOKE}", SMALL)
     assert done.returncode == 0, done.stdout
     summary, storages, head, *rest = done.stdout.splitlines()
     assert "storages: 30 of 30 steps ok; transfers: 6 of 6 ok; " in summary
@@ -194,7 +195,7 @@ def test_an_rse_of_a_scenario_that_is_not_there_is_a_failure(lake: LakeHome, tmp
     """It is named; the others are probed."""
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text(SMOKE.read_text().replace(SARA, "NOWHERE"))
-    done = fdr(lake, tmp_path / "runs", "probe", "--only=storages", f"--scenario={scenario}")
+    done = fdr(lake, tmp_path / "runs", "probe", SMALL, "--only=storages", f"--scenario={scenario}")
     assert done.returncode == 3
     assert "storages: 20 of 25 steps ok, 5 failed" in done.stdout
     assert "; NOWHERE is not an RSE of this lake; nothing left" in done.stdout
@@ -244,7 +245,7 @@ def test_where_nothing_may_be_written_or_deleted_nothing_is_put(
 ) -> None:
     """The RSE is skipped, and said; that is nobody's failure."""
     with switched_off(lake, PIC, availability):
-        done = fdr(lake, tmp_path, "probe", "-v", "--only=storages", ALL)
+        done = fdr(lake, tmp_path, "probe", "-v", SMALL, "--only=storages", ALL)
     assert done.returncode == 0, done.stdout
     assert "storages: 20 of 20 steps ok, 10 skipped; " in done.stdout
     assert (
@@ -293,7 +294,7 @@ def test_one_that_is_interrupted_while_fts_copies_leaves_nothing(
     lake: LakeHome, tmp_path: Path, number: signal.Signals
 ) -> None:
     """Half a copy is on a disk then: its job is cancelled, and both ends are deleted."""
-    with links(lake, rate=50_000.0) as fts, begun(lake, tmp_path, "--only=transfers") as process:
+    with links(lake, rate=4_000.0) as fts, begun(lake, tmp_path, "--only=transfers") as process:
         wait_until(process, lambda: any(name.startswith("from-") for name in files_on_disks(lake)))
         submitted = jobs(tmp_path)
         process.send_signal(number)
