@@ -169,13 +169,16 @@ def _wants_audit(run: RecordedRun) -> bool:
 def _conclude(run: RecordedRun, connection: Connection, was_interrupted: bool, console: Console) -> ExitCode:
     """Audit a run that came to its end, if an objective asks for it, and report as ``_report`` does.
 
-    Where the audit fails, objectives on it stay undecided.
+    Where the audit fails or is interrupted, objectives on it stay undecided.
     """
     if not was_interrupted and _wants_audit(run):
         try:
             audit_held(run, connection, Console(stderr=True))
         except LakeUnusable as error:
             console.print(f"not audited: {error}", markup=False)
+        except KeyboardInterrupt:
+            console.print("not audited: interrupted; fdr audit does it at any time")
+            was_interrupted = True
     return _report(run.directory, was_interrupted, console)
 
 

@@ -326,6 +326,22 @@ def test_a_run_that_died_before_its_audit_is_audited(lake: Lake) -> None:
         assert len([event for event in lake.events() if isinstance(event, Audited)]) == 1
 
 
+def test_a_run_whose_audit_is_interrupted_is_reported(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the audit would have decided is open; the command that is given again audits it."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    sets = "objectives=['unrecorded == 0']"
+    with monkeypatch.context() as patch:
+        patch.setattr(fdr.rehearse, "audit_held", interrupted)
+        assert lake.run(sets) is ExitCode.INTERRUPTED
+    assert "not audited: interrupted" in lake.output.getvalue()
+    assert json.loads(lake.directory.json.read_text())["verdict"] == "inconclusive"
+    assert lake.directory.html.exists()
+    assert lake.run(sets) is ExitCode.PASSED
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
