@@ -2,9 +2,9 @@
 
 Usage: python -m benchmarks.escape_hour [MINUTES] [DIRECTORY] [GRACE]
 
-All nine sciences on fourteen RSEs at 24 times the speed of 2020: 226 files a second are due, and copies are
-streamed. MINUTES below 60 take as much less of the day, at the same rate. The run directory is kept in
-DIRECTORY; rules are followed for GRACE (10m) after the last file.
+All nine sciences on fourteen RSEs at 24 times the speed of 2020: 228 files a second are due, and copies are
+streamed. MINUTES below 60 take as much less of the day, at the same rate. The report is kept in DIRECTORY;
+rules are followed for GRACE (10m) after the last file, and then every file is audited.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def main() -> None:
         print(done.stdout[-6000:], done.stderr[-2000:])
         tell(run_dir)
         if kept is not None:
-            shutil.copytree(run_dir, kept, dirs_exist_ok=True)
+            kept.mkdir(parents=True, exist_ok=True)
+            for name in ("report.html", "report.json"):
+                shutil.copy(run_dir / name, kept)
 
 
 def tell(run_dir: Path) -> None:
