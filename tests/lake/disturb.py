@@ -10,8 +10,10 @@ from pathlib import Path
 
 import psutil
 
+from fdr.connection import read_connection
 from fdr.lake.home import LakeHome
 from fdr.lake.supervision import Keeper
+from fdr.rucio_door import RucioDoor
 
 RUNS_WITHIN_S = 30
 
@@ -54,3 +56,19 @@ def refusing(directory: Path) -> Iterator[None]:
     finally:
         os.chown(directory, owner, before.st_gid)
         directory.chmod(before.st_mode & 0o777)
+
+
+@contextmanager
+def switched_off(lake: LakeHome, rse: str, availability: str) -> Iterator[None]:
+    """Switch an RSE's availability off for ``read``, ``write`` or ``delete``, as an operator would."""
+    door = RucioDoor(read_connection(lake.client_cfg))
+
+    def switch(on: bool) -> None:
+        door._ask("root", lambda client: client.update_rse(rse, {f"availability_{availability}": on}))
+
+    try:
+        switch(False)
+        yield
+    finally:
+        switch(True)
+        door.close()

@@ -14,14 +14,12 @@ from typing import Any
 
 import pytest
 
-from fdr.connection import read_connection
 from fdr.journal.reader import read_journal
 from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
 from fdr.model import Kind
-from fdr.rucio_door import RucioDoor
 from fdr.rundir import RunDir
-from tests.lake.disturb import stopped
+from tests.lake.disturb import stopped, switched_off
 from tests.lake.foreign import foreign_cfg
 from tests.lake.recount import rows
 from tests.lake.smoke_run import FDR, environment, fdr
@@ -84,22 +82,6 @@ def begun(lake: LakeHome, runs: Path, *options: str | Path) -> Iterator[Pass]:
     finally:
         process.kill()
         process.communicate()
-
-
-@contextmanager
-def switched_off(lake: LakeHome, rse: str, availability: str) -> Iterator[None]:
-    """Switch an RSE's availability for ``read`` or ``write`` off, as an operator would."""
-    door = RucioDoor(read_connection(lake.client_cfg))
-
-    def switch(on: bool) -> None:
-        door._ask("root", lambda client: client.update_rse(rse, {f"availability_{availability}": on}))
-
-    try:
-        switch(False)
-        yield
-    finally:
-        switch(True)
-        door.close()
 
 
 def noise_on_disks(lake: LakeHome) -> list[Path]:

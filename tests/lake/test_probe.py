@@ -16,14 +16,12 @@ import psutil
 import pytest
 import requests
 
-from fdr.connection import read_connection
 from fdr.lake.embedded import current_settings
 from fdr.lake.home import LakeHome
 from fdr.lake.storages import storage_root
 from fdr.lake.supervision import Keeper
 from fdr.probe.record import record_of
-from fdr.rucio_door import RucioDoor
-from tests.lake.disturb import stopped
+from tests.lake.disturb import stopped, switched_off
 from tests.lake.smoke import SMOKE
 from tests.lake.smoke_run import FDR, environment, fdr
 
@@ -132,22 +130,6 @@ def jobs(runs: Path) -> list[str]:
 def job_states(fts: str, ids: list[str]) -> set[str]:
     answers = (requests.get(f"{fts}/jobs/{job}", timeout=10).json() for job in ids)
     return {answer.get("job_state", "unknown") for answer in answers}
-
-
-@contextmanager
-def switched_off(lake: LakeHome, rse: str, availability: str) -> Iterator[None]:
-    """Switch an RSE's availability off for ``read``, ``write`` or ``delete``, as an operator would."""
-    door = RucioDoor(read_connection(lake.client_cfg))
-
-    def switch(on: bool) -> None:
-        door._ask("root", lambda client: client.update_rse(rse, {f"availability_{availability}": on}))
-
-    try:
-        switch(False)
-        yield
-    finally:
-        switch(True)
-        door.close()
 
 
 # --- in calm --------------------------------------------------------------------------------------
