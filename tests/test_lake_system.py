@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TOOL = Path(__file__).parents[1] / "tools" / "install-system"
-BASICS = ("bash", "cat", "env", "mktemp", "mkdir", "rm", "rmdir", "tail")
+BASICS = ("bash", "cat", "chmod", "env", "mktemp", "mkdir", "rm", "rmdir", "tail")
 
 
 @pytest.fixture
