@@ -2,9 +2,9 @@
 
 Usage: python -m benchmarks.profile [FILES] [CHECKOUT]
 
-FILES of 1 kB are due within a second. A sample of a running thread counts for the innermost function of fdr
-on its stack, with what that calls of other libraries; XRootD's own threads are not Python's, and are not
-seen. CHECKOUT is another checkout of fdr to look at, such as one of an earlier commit.
+FILES of 1 kB are due within a second. A sample of the thread that holds Python's lock counts for the
+innermost function of fdr on its stack, with what that calls of other libraries; what gfal2 does without the
+lock is not seen. CHECKOUT is another checkout of fdr to look at, such as one of an earlier commit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,16 @@ def main() -> None:
     with stage() as at:
         scenario = at.scenario("injection", one_experiment("injection", files, "1s"))
         stacks = at.folder / "stacks.txt"
-        profiler = [FDR.with_name("py-spy"), "record", "--rate", RATE, "--format", "raw", "--full-filenames"]
+        profiler = [
+            FDR.with_name("py-spy"),
+            "record",
+            "--gil",
+            "--rate",
+            RATE,
+            "--format",
+            "raw",
+            "--full-filenames",
+        ]
         command = [sys.executable, "-m", "fdr", "run", scenario, "--run-dir", at.folder / "run"]
         done = subprocess.run(
             [str(word) for word in (*profiler, "--output", stacks, "--", *command)],
