@@ -13,7 +13,8 @@ from fdr.probe.record import SCHEMA, Traces, earlier_records, record_of
 from fdr.probe.traces import Ledger
 
 ID, OTHER = "20261127T210000-7f3a", "20261127T213000-0000"
-PLACES = (Place("root://a//d-0", "put"), Place("root://b//d-1", "source"), Place("root://b//d-1", "from-A"))
+HERE, THERE = f"root://a//x/fdr-probe-{ID}-0", f"root://b//x/fdr-probe-{ID}-11"
+PLACES = (Place(HERE, "put"), Place(THERE, "source"), Place(THERE, "from-A"))
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
@@ -56,6 +57,25 @@ def test_a_record_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be written"):
         Ledger(record_of(tmp_path / "file", ID, "local"), PLACES)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        Place("root://a//x", "precious"),
+        Place(f"root://a//x/fdr-probe-{OTHER}-0", "put"),
+        Place(f"root://a//x/fdr-probe-{ID}-", "put"),
+        Place(f"{HERE}/..", "put"),
+        Place(HERE, "../precious"),
+        Place(HERE, ".."),
+    ],
+)
+def test_nothing_is_taken_for_a_probes_that_it_cannot_have_made(tmp_path: Path, place: Place) -> None:
+    """Whatever stands in the record: what it names would be deleted."""
+    record = record_of(tmp_path, ID, "local")
+    record.keep(Traces((PLACES[0], place)))
+    with pytest.raises(UsageError, match="is not of this probe"):
+        record.read()
 
 
 def test_the_ledger_writes_before_and_forgets_only_what_is_gone(tmp_path: Path) -> None:

@@ -25,6 +25,17 @@ class Place:
         """The file's URL."""
         return f"{self.directory}/{self.name}"
 
+    def is_of(self, probe: str) -> bool:
+        """Tell whether a probe of this id may have made it: nothing else is ever deleted."""
+        directory = self.directory.rpartition("/")[2]
+        number = directory.removeprefix(_directory(probe, ""))
+        return (
+            directory != number
+            and number.isdecimal()
+            and "/" not in self.name
+            and self.name not in {"", ".", ".."}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -87,7 +98,7 @@ def plan_probe(probe: str, sites: Sequence[Site], parts: Iterable[Part]) -> Plan
     )
     if Part.TRANSFERS not in parts:
         return Plan(probe, rows)
-    directories = {site.rse: f"fdr-probe-{probe}-{next(numbers)}" for site in sites}
+    directories = {site.rse: _directory(probe, next(numbers)) for site in sites}
     copies = [_copy(src, dst, directories) for src in sites for dst in sites if dst is not src]
     tried = {copy.src for copy in copies if not copy.skipped}
     sources = tuple(
@@ -96,6 +107,10 @@ def plan_probe(probe: str, sites: Sequence[Site], parts: Iterable[Part]) -> Plan
         if site.rse in tried and (at := _door(site, "copy_from")) is not None
     )
     return Plan(probe, rows, sources, tuple(copies))
+
+
+def _directory(probe: str, number: object) -> str:
+    return f"fdr-probe-{probe}-{number}"
 
 
 def _rows(probe: str, site: Site, numbers: Iterator[int]) -> Iterator[Row]:
@@ -116,7 +131,7 @@ def _rows(probe: str, site: Site, numbers: Iterator[int]) -> Iterator[Row]:
         if row.skipped:
             yield row
             continue
-        place = Place(f"{endpoint.prefix}fdr-probe-{probe}-{next(numbers)}", "put")
+        place = Place(endpoint.prefix + _directory(probe, next(numbers)), "put")
         yield Row(row.rse, row.scheme, row.endpoint, place, unread=row.unread)
 
 

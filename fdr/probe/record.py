@@ -52,15 +52,16 @@ class Record:
             half.replace(self.path)
 
     def read(self) -> Traces:
-        """Return what was written down; raises UsageError where it cannot be read."""
+        """Return what was written down; raises UsageError where it cannot be read, or is not of this probe."""
         try:
             told = json.loads(self.path.read_text())
-            return Traces(
-                tuple(Place(str(one["directory"]), str(one["name"])) for one in told["files"]),
-                tuple((str(one["fts"]), str(one["id"])) for one in told["jobs"]),
-            )
+            places = tuple(Place(str(one["directory"]), str(one["name"])) for one in told["files"])
+            jobs = tuple((str(one["fts"]), str(one["id"])) for one in told["jobs"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UsageError(f"{self.path}: is no record of a probe: remove it by hand") from error
+        if strange := [place.url for place in places if not place.is_of(self.probe)]:
+            raise UsageError(f"{self.path}: {strange[0]} is not of this probe: remove the record by hand")
+        return Traces(places, jobs)
 
     def forget(self) -> None:
         """Remove the file: nothing is left; raises UsageError."""
