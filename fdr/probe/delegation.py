@@ -10,18 +10,15 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from fdr.errors import Refused
 from fdr.lake.signing import CLOCK_SKEW, PROXY_INFORMATION
 from fdr.probe.login import Login
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 LIFETIME = timedelta(hours=7)
 ENOUGH = timedelta(hours=1)
@@ -55,9 +52,9 @@ def signed_proxy(request_pem: bytes, chain_pem: bytes, key_pem: bytes, now: date
     if not request.is_signature_valid:
         raise ValueError("the request of the FTS is not signed by its own key")
     chain = x509.load_pem_x509_certificates(chain_pem)
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey = serialization.load_pem_private_key(  # type: ignore[assignment]
-        key_pem, None
-    )
+    key = serialization.load_pem_private_key(key_pem, None)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ValueError("its key is neither RSA's nor of an elliptic curve")
     ours = chain[0]
     serial = x509.random_serial_number() >> 96  # its name ends in it, and GSI takes 64 bits at most
     name = [
