@@ -30,8 +30,10 @@ class GfalSteps(GfalStorage):
 
     async def size(self, url: str) -> int:
         """Return the size of a file in bytes; raises Refused, with ``not-found`` where there is none."""
-        size: int = await self._ask(url, partial(self._size, url))
-        return size
+        found = await self.stat(url)
+        if found is None:
+            raise Refused("not-found", f"{url}: is not there")
+        return found.size_bytes
 
     async def adler32(self, url: str) -> str:
         """Return the adler32 that the storage tells of a file, eight hexadecimal digits; raises Refused."""
@@ -63,12 +65,6 @@ class GfalSteps(GfalStorage):
                 context.filecopy(parameters, source, url)
             except self._gfal2.GError as error:
                 raise self._ended(url, error) from error
-
-    def _size(self, url: str, context: Any) -> int:
-        try:
-            return int(context.stat(url).st_size)
-        except self._gfal2.GError as error:
-            raise Refused(*self._told(url, error)) from error
 
     def _adler32(self, url: str, context: Any) -> str:
         try:
