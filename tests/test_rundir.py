@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 
 from fdr.errors import UsageError
 from fdr.rundir import RUN_ID, RunDir, find_run_dir, make_run_dir, new_run_id
+from tests.held_elsewhere import held_elsewhere
 
 
 @pytest.fixture(autouse=True)
@@ -75,24 +74,15 @@ def test_a_run_directory_that_cannot_be_made_is_a_usage_error(tmp_path: Path) ->
 def test_a_second_process_is_refused_and_a_dead_one_does_not_block(runs: Path) -> None:
     """The lock falls with the process that held it, however it ended."""
     made = a_run(runs, "20261122T203015-aaaa")
-    program = (
-        "import os, sys; from pathlib import Path; from fdr.rundir import RunDir\n"
-        f"with RunDir(Path({str(made.path)!r})).held():\n"
-        "    print('held', flush=True); sys.stdin.read(1); os.kill(os.getpid(), 9)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdin is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(UsageError, match="alive in another process"), made.held():
-            pass
-        holder.stdin.write(b"x")
-        holder.stdin.flush()
-        holder.wait(10)
+    lock = f"RunDir(Path({str(made.path)!r})).held()"
+    with (
+        held_elsewhere("from fdr.rundir import RunDir", lock),
+        pytest.raises(UsageError, match="alive in another process"),
+        made.held(),
+    ):
+        pass
     with made.held():
-        assert holder.returncode == -9
+        pass
 
 
 def test_a_directory_that_cannot_be_locked_is_a_usage_error(
