@@ -52,7 +52,7 @@ class Record:
             half.replace(self.path)
 
     def read(self) -> Traces:
-        """Return what was written down; raises UsageError where it cannot be read, or is not of this probe."""
+        """Return what was written down; raises UsageError where that cannot be, or is not of this probe."""
         try:
             told = json.loads(self.path.read_text())
             places = tuple(Place(str(one["directory"]), str(one["name"])) for one in told["files"])
