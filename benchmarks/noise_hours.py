@@ -3,7 +3,8 @@
 Usage: python -m benchmarks.noise_hours [HOURS] [AFTER] [EVERY]
 
 `fdr noise --every EVERY` (5m) goes on for HOURS (2) between the three RSEs of scenarios/noise.yaml, and is
-ended by SIGTERM. AFTER hours (1) later, what Rucio's database and the disks hold of it is counted.
+ended by SIGTERM after the pass that is under way then. AFTER hours (1) later, what Rucio's database and the
+disks hold of it is counted.
 """
 
 from __future__ import annotations
@@ -62,8 +63,11 @@ def make_noise(
             stdout=told,
         )
         ends_at = time.monotonic() + seconds
-        while time.monotonic() < ends_at and noise.poll() is None:
-            for one in psutil.Process(noise.pid).children():
+        while noise.poll() is None:
+            under_way = psutil.Process(noise.pid).children()
+            if not under_way and time.monotonic() > ends_at:
+                break
+            for one in under_way:
                 peaks[one.pid] = max(peaks.get(one.pid, 0), peak_bytes(one.pid))
             time.sleep(LOOK_EVERY_S)
         noise.terminate()
@@ -90,7 +94,7 @@ def summary(passes: Sequence[dict[str, Any]], peaks: Sequence[int]) -> list[str]
     whole = [told["duration_s"] + told["cleaning_s"] for told in passes]
     left_by_passes = Counter[str]()
     for told in passes:
-        left_by_passes.update(told["left"])
+        left_by_passes.update({"passes that were not cleaned": 1} if told["left"] is None else told["left"])
     third = max(1, len(peaks) // 3)
     return [
         f"{len(passes)} passes, {states.total()} pairs: "

@@ -106,13 +106,14 @@ def test_a_storage_that_goes_down_costs_only_its_own_files(lake: LakeHome, tmp_p
 
 @dataclass(frozen=True)
 class RoughRuns:
-    """Runs that went on at the same time, each with a fault of its own, and when the FTS was away."""
+    """Runs that went on at the same time, each with a fault of its own, and what the FTS missed."""
 
     served: FinishedRun  # its FTS stopped, a daemon and a worker of the Rucio server killed
     stepped: FinishedRun  # its wall clock set forward, then back
     paused: FinishedRun
     refused: FinishedRun  # one of its storages refused all files of one scope
-    away: tuple[float, float]
+    unsubmitted: frozenset[str]  # files of served that Rucio could not submit to the FTS
+    back_at: float  # when the FTS was started again, in Unix seconds
 
 
 @pytest.fixture(scope="module")
@@ -137,16 +138,16 @@ def rough(lake: LakeHome, tmp_path_factory: pytest.TempPathFactory) -> RoughRuns
         stepped.wait_until(lambda: stepped.puts() >= 5)
         offset.write_text(f"+{STEP_S}\n")
         with stopped(lake, "fts"):
-            away_from = time.time()
-            served.wait_until(lambda: has_requests(lake, served))
+            served.wait_until(lambda: bool(unsubmitted(lake, served)))
             time.sleep(1)  # a round of the submitter, which finds no FTS
             kill(lake, "conveyor-submitter")  # when it has transfers in its hands
             kill_server_worker(lake)
             time.sleep(2)
             offset.write_text(f"-{STEP_S}\n")
             paused.process.send_signal(signal.SIGCONT)
-            away = away_from, time.time()
-        return RoughRuns(served.finish(), stepped.finish(), paused.finish(), refused.finish(), away)
+            missed, back_at = unsubmitted(lake, served), time.time()
+        ended = served.finish(), stepped.finish(), paused.finish(), refused.finish()
+        return RoughRuns(*ended, missed, back_at)
 
 
 @contextmanager
@@ -156,10 +157,12 @@ def prepared(run: BegunRun) -> Iterator[None]:
     yield
 
 
-def has_requests(lake: LakeHome, run: BegunRun) -> bool:
-    """Say whether Rucio has a transfer of the run to submit."""
-    sql = f"SELECT id FROM requests WHERE name LIKE '{run_id(run.directory)}/%' LIMIT 1"
-    return bool(rows(lake, sql))
+def unsubmitted(lake: LakeHome, run: BegunRun) -> frozenset[str]:
+    """Return the names of the run's files that Rucio has to transfer and no FTS has a job for."""
+    of_run = f"name LIKE '{run_id(run.directory)}/%'"
+    return frozenset(
+        name for (name,) in rows(lake, f"SELECT name FROM requests WHERE external_id IS NULL AND {of_run}")
+    )
 
 
 def false_clock(offset: Path) -> dict[str, str]:
@@ -182,10 +185,11 @@ def test_an_fts_that_is_away_costs_time_only(lake: LakeHome, rough: RoughRuns) -
         assert count_again(lake, run.directory, run.report) == ALL_OK
         assert rules_ok(run.report) == RULES
         assert run.report["transfers"]["done"] == FILES
-    begin, end = rough.away
     with read_journal(rough.served.directory.journal) as reader:
-        created = [event.created_at for event in reader.events() if isinstance(event, TransferSeen)]
-    assert any(at is not None and begin < at < end for at in created)
+        seen = [event for event in reader.events() if isinstance(event, TransferSeen)]
+    submitted = {event.did.name: event.submitted_at or 0.0 for event in seen}
+    assert rough.unsubmitted
+    assert all(submitted[name] > rough.back_at for name in rough.unsubmitted)
 
 
 def test_a_daemon_that_is_killed_is_restarted_and_counted(rough: RoughRuns) -> None:
