@@ -32,7 +32,7 @@ test: lint  ## run all tests, those on a real lake too
 crash-test: install-dev  ## kill rehearsals at random moments, resume them, and count what became of every file
 	$(VENV)/bin/python -m tests.lake.crash --kills $(or $(KILLS),20) --seed $(or $(SEED),1)
 
-bench: install-dev  ## measure what docs/performance.md tells, in its short form: about ten minutes of an idle machine
+bench: install-dev  ## measure what docs/performance.md tells, in its short form: 8 minutes of an idle machine
 	$(VENV)/bin/python -m benchmarks.plan 1000000
 	$(VENV)/bin/python -m benchmarks.journal 200000
 	$(VENV)/bin/python -m benchmarks.injection

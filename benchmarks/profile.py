@@ -9,6 +9,7 @@ lock is not seen. CHECKOUT is another checkout of fdr to look at, such as one of
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -53,11 +54,14 @@ def main() -> None:
         if not stacks.exists():
             sys.exit(done.stdout[-2000:] + done.stderr[-2000:])
         samples = by_function(stacks.read_text(), checkout / "fdr")
+        report = json.loads((at.folder / "run" / "report.json").read_text())
     print(heading())
     total = samples.total()
-    print(f"{total / RATE:.2f} s of running Python, {total / RATE / files * 1000:.3f} ms a file, of which")
+    put = sum(experiment["files"]["ok"] for experiment in report["experiments"].values())
+    print(f"{total / RATE:.2f} s of running Python, {total / RATE / put * 1000:.3f} ms for each of", end=" ")
+    print(f"{put} files, of which")
     for function, count in samples.most_common(SHOWN):
-        print(f"  {count / total:6.1%}  {count / RATE / files * 1000:.3f} ms  {function}")
+        print(f"  {count / total:6.1%}  {count / RATE / put * 1000:.3f} ms  {function}")
 
 
 def by_function(stacks: str, package: Path) -> Counter[str]:
