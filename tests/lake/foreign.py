@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 from pathlib import Path
 
+from fdr.connection import read_connection
 from fdr.lake.home import LakeHome
 
 
@@ -20,3 +21,12 @@ def foreign_cfg(lake: LakeHome, path: Path, **client: str) -> Path:
     with path.open("w") as file:
         parser.write(file)
     return path
+
+
+def fill_secret(lake: LakeHome, secret: Path) -> None:
+    """Keep in a directory what fdr needs of a lake that is not its own: rucio.cfg, and the storages' CA."""
+    certificates = Path(read_connection(lake.client_cfg).x509_cert_dir or "")
+    for ca in certificates.iterdir():
+        (secret / ca.name).write_bytes(ca.read_bytes())
+    cfg = foreign_cfg(lake, secret / "rucio.cfg", account="ska")
+    cfg.write_text(cfg.read_text().replace(str(certificates), "/srv/lake"))

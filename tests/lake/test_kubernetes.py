@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fdr.connection import read_connection
 from fdr.lake.home import LakeHome
 from fdr.rundir import RunDir
 from fdr.scenario.load import effective_yaml
 from tests.kubernetes_files import ROOT, WORKLOADS, Workload
 from tests.lake import crash
-from tests.lake.foreign import foreign_cfg
+from tests.lake.foreign import fill_secret
 from tests.lake.smoke import SMOKE
 
 bare_root = pytest.importorskip("tests.bare_root")
@@ -50,14 +49,9 @@ class Node:
         self.image = replace(image, layers=(*image.layers, places))
 
     def _fill_secret(self, lake: LakeHome) -> None:
-        """Keep what fdr needs of a lake that is not its own: its rucio.cfg, and the CA of its storages."""
-        secret = self.volumes["secret"]
-        certificates = Path(read_connection(lake.client_cfg).x509_cert_dir or "")
-        for ca in certificates.iterdir():
-            (secret / ca.name).write_bytes(ca.read_bytes())
-        cfg = foreign_cfg(lake, secret / "rucio.cfg", account="ska")
-        cfg.write_text(cfg.read_text().replace(str(certificates), "/srv/lake"))
-        for path in secret.iterdir():  # as Kubernetes mounts it: root's, and readable by fsGroup
+        """Mount the Secret as Kubernetes does: it is root's, and readable by fsGroup."""
+        fill_secret(lake, self.volumes["secret"])
+        for path in self.volumes["secret"].iterdir():
             path.chmod(0o440)
             os.chown(path, 0, 1000)
 
