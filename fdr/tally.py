@@ -51,7 +51,7 @@ class _Upload:
 
 
 class Tally:
-    """Takes the events of a journal as they are written; remembers only files that are not OK yet."""
+    """Takes the events of a journal as readers give them; remembers only files that are not OK yet."""
 
     def __init__(self, planned: Planned) -> None:
         """Begin with a plan of which nothing was done."""
@@ -62,6 +62,7 @@ class Tally:
         self.transfers_done = 0
         self.transfers_failed = 0
         self.phase = "injecting"
+        self._session_at = 0.0  # when the run was resumed last
         self._uploads: dict[int, _Upload] = {}
         self._rule_actions: dict[int, Progress] = {}
         self._rules: dict[str, Progress] = {}
@@ -84,7 +85,7 @@ class Tally:
                 case Note():
                     self._note(event)
                 case Resumed():
-                    self.phase = "injecting"
+                    self._session_at, self.phase = event.at, "injecting"
 
     @property
     def lateness_s(self) -> float | None:
@@ -141,6 +142,8 @@ class Tally:
             progress.rules_ok -= 1
 
     def _note(self, note: Note) -> None:
+        if note.at < self._session_at:  # readers give notes of the session before after its end, too
+            return
         if note.kind in {"interrupted", "limit"}:
             self.phase = "stopping"
         elif note.kind in PHASES and not (self.phase == "stopping" and note.kind == "injected"):

@@ -16,7 +16,7 @@ from rich.console import Console
 from fdr import live
 from fdr.fold import fold
 from fdr.journal.writer import Journal
-from fdr.model import Did, Ending, Intention, Kind, Note, Outcome
+from fdr.model import Did, Ending, Intention, Kind, Note, Outcome, Resumed
 from fdr.tally import Tally
 from tests.made_up_run import BEGIN, EXPERIMENTS, MadeUpRun, make_up
 
@@ -169,3 +169,26 @@ def test_the_phase_is_told(kind: str, phase: str) -> None:
     assert tally.phase == "injecting"
     tally.take([Note(BEGIN, each) for each in kind.split()])
     assert tally.phase == phase
+
+
+async def test_a_resumed_run_is_shown_until_it_ends_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That it ended before, by Ctrl-C, is past: it is shown to its end, not for a moment."""
+    monkeypatch.setattr(live, "REFRESH_S", 0.01)
+    run = make_up()
+    path = tmp_path / "journal.sqlite"
+    out = io.StringIO()
+    journal = Journal.create(path, run.started)
+    journal.record(Note(BEGIN + 5, "interrupted"), Note(BEGIN + 5, "injected"), Note(BEGIN + 6, "ended"))
+    journal.record(Resumed(BEGIN + 7, BEGIN + 6))
+    await journal.flush()
+    task = asyncio.create_task(live.show(path, run.planned, Console(file=out, width=80), asyncio.Event()))
+    async with asyncio.timeout(20):
+        for kind, phase in (("", "injecting"), ("injected", "following rules"), ("ended", "ended")):
+            journal.record(Note(BEGIN + 8, kind))
+            while f" {phase}: " not in out.getvalue():
+                assert not task.done(), out.getvalue()
+                await asyncio.sleep(0.01)
+        await task
+    await journal.close()
