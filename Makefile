@@ -3,10 +3,10 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 FDR := $(VENV)/bin/fdr
 
-.PHONY: help install rehearsal test crash-test bench lint lock clean
+.PHONY: help install rehearsal test crash-test cluster-test bench lint lock clean
 
 help:  ## show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 install:  ## install what a rehearsal needs: system packages, fdr, the lake's services
 	@tools/install-system
@@ -31,6 +31,9 @@ test: lint  ## run all tests, those on a real lake too
 
 crash-test: install-dev  ## kill rehearsals at random moments, resume them, and count what became of every file
 	$(VENV)/bin/python -m tests.lake.crash --kills $(or $(KILLS),20) --seed $(or $(SEED),1)
+
+cluster-test: install-dev  ## do on a Kubernetes of one node what the documents say; it is built first, in five minutes
+	$(VENV)/bin/python -m tests.cluster
 
 bench: install-dev  ## measure what docs/performance.md tells, in its short form: 8 minutes of an idle machine
 	$(VENV)/bin/python -m benchmarks.plan 1000000
