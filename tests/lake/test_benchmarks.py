@@ -19,7 +19,7 @@ SMALLEST = {
     "injection": (("30", "1"), r"fdr / UploadClient: +\d"),
     "journal": (("2000",), r"report: [\d.]+ s"),
     "large_files": (("20", "1"), r"fdr / xrdcp: \d"),
-    "noise_hours": (("0.01", "0", "20s"), "left 0 h after: 0 dids, .*, 0 files"),
+    "noise_hours": (("0.005", "0", "20s"), "left 0 h after: 0 dids, .*, 0 files"),
     "pace": (("5", "0.1"), "0 missing; 0 written outside"),
     "plan": (("1000", "0.01"), "1002 files: "),
     "profile": (("200",), r"ms  fdr/\S+\.py \S+"),
