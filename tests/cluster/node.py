@@ -99,8 +99,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         def start(name: str, *words: object) -> None:
             log = stack.enter_context((folder / f"{name}.log").open("w"))
             process = subprocess.Popen([str(word) for word in words], stdout=log, stderr=log, cwd=folder)
-            stack.callback(process.wait, 30)
-            stack.callback(process.terminate)
+            stack.callback(process.wait)
+            stack.callback(process.kill)  # nothing that they keep is needed after them
 
         start(
             "etcd",

@@ -33,7 +33,7 @@ IMAGE = "registry.example.org/fdr:0.1.0"
 VOLUMES = 4  # two rehearsals, noise, probes
 DOCUMENT = ROOT / "docs" / "kubernetes.md"
 LONG = ("duration=40s", "grace=60s", "objectives=['upload.success >= 100%', 'rule.success >= 100%']")
-END_WITHIN_S = 100
+END_WITHIN_S = 240
 PUTS = 20  # of 132, before something happens
 KUBECTL = """\
 #!/bin/sh
