@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from fdr.errors import LakeError, Refused, Unclear
 from fdr.pace import Spacing
 from fdr.rucio_client import new_client
 from fdr.rucio_tokens import Tokens
+from fdr.token_directory import TokenDirectory
 
 T = TypeVar("T")
 
@@ -55,14 +55,14 @@ class RucioDoor:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rucio")
         self._local = threading.local()
         self._logged_in: set[str] = set()
-        self._directory = tempfile.TemporaryDirectory(prefix="fdr-tokens-")
-        self._tokens = Tokens(Path(self._directory.name), self._log_in, self._renews_in_place)
+        self._directory = TokenDirectory()
+        self._tokens = Tokens(self._directory.path, self._log_in, self._renews_in_place)
         os.environ["RUCIO_CONFIG"] = str(connection.rucio_cfg)
 
     def close(self) -> None:
         """Give back threads and tokens; calls in flight are not waited for."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._directory.cleanup()
+        self._directory.close()
 
     async def call(self, account: str, ask: Callable[[Any], T]) -> T:
         """Return what ``ask`` returns for a client of the account; raises only Refused or Unclear."""

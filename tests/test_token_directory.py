@@ -1,0 +1,105 @@
+"""Tokens lie where nobody else may read them, and do not stay behind their process for good."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fdr.token_directory import PREFIX, YOUNG_S, TokenDirectory
+
+HOLDS = """\
+from fdr.token_directory import TokenDirectory
+held = TokenDirectory()
+(held.path / "a").touch()
+print(held.path, flush=True)
+input()
+"""
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let temporary files go to a directory of the test's."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@contextmanager
+def held_elsewhere(temporary: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
+    """Let another process keep a token; give it, and where, which looks old."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        path = Path(process.stdout.readline().strip())
+        age(path)
+        yield process, path
+
+
+def age(path: Path) -> None:
+    then = time.time() - YOUNG_S - 1
+    os.utime(path, (then, then))
+
+
+def test_nobody_else_may_enter_it_and_it_goes_when_it_is_closed() -> None:
+    """Whatever lies in it by then."""
+    directory = TokenDirectory()
+    assert directory.path.stat().st_mode & 0o777 == 0o700
+    (directory.path / "cta-0").mkdir()
+    (directory.path / "cta-0" / "token").touch()
+    directory.close()
+    assert not directory.path.exists()
+
+
+def test_what_a_killed_process_left_goes_with_the_next_one(temporary: Path) -> None:
+    """Its tokens may be good for an hour yet."""
+    with held_elsewhere(temporary) as (process, path):
+        process.kill()
+    assert (path / "a").exists()
+    TokenDirectory().close()
+    assert not path.exists()
+
+
+def test_what_is_in_use_stays(temporary: Path) -> None:
+    """However old it is."""
+    with held_elsewhere(temporary) as (process, path):
+        TokenDirectory().close()
+        assert (path / "a").exists()
+        process.communicate("\n", timeout=10)
+    assert not path.exists()
+
+
+def test_what_is_not_left_behind_stays(temporary: Path) -> None:
+    """One that was made just now, a link to elsewhere, a file, and what has another name."""
+    new, elsewhere, file = (temporary / f"{PREFIX}{name}" for name in ("new", "link", "file"))
+    target, other = temporary / "target", temporary / "fdr-other-1"
+    for path in (new, target, other):
+        path.mkdir()
+    elsewhere.symlink_to(target)
+    file.touch()
+    for path in (target, other, file):
+        age(path)
+    TokenDirectory().close()
+    assert all(path.exists() for path in (new, elsewhere, target, file, other))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another's directory")
+def test_what_is_anothers_stays(temporary: Path) -> None:
+    """Root cleans up after itself alone."""
+    path = temporary / f"{PREFIX}anothers"
+    path.mkdir()
+    os.chown(path, 1000, 1000)
+    age(path)
+    TokenDirectory().close()
+    assert path.exists()
