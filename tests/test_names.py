@@ -69,18 +69,19 @@ def test_a_bad_template_is_refused(template, hint):
         check_template(template, "CTA", 10**9)
 
 
-PARTS = st.lists(
-    st.one_of(
-        st.sampled_from(
-            ["{file}", "{file:06d}", "{dataset:05d}", "{file:x}", "{date}", "{run}", "{experiment}"]
-        ),
-        st.text(alphabet="ab1/._- {}", max_size=3),
-    ),
-    max_size=6,
-).map("".join)
+FILE = st.sampled_from(["{file}", "{file:06d}", "{file:x}"])
+PART = st.one_of(
+    FILE,
+    st.sampled_from(["{dataset:05d}", "{date}", "{run}", "{experiment}"]),
+    st.text(alphabet="ab1._-", min_size=1, max_size=3),
+    st.text(alphabet="a/. {}", max_size=2),  # much of this is refused
+)
+TEMPLATES = st.tuples(st.lists(PART, max_size=3), FILE, st.lists(PART, max_size=3)).map(
+    lambda parts: "".join([*parts[0], parts[1], *parts[2]])
+)
 
 
-@given(PARTS, st.sets(st.integers(0, 5000), min_size=2, max_size=8), st.integers(1, 50))
+@given(TEMPLATES, st.sets(st.integers(0, 5000), min_size=2, max_size=8), st.integers(1, 50))
 def test_a_template_that_passes_gives_unique_names_that_rucio_takes(template, files, per_dataset):
     """Whatever passes the check renders, for every file, to a different valid name."""
     try:
