@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fdr.token_directory import PREFIX, YOUNG_S, TokenDirectory
+from tests.held_elsewhere import held_elsewhere
 
-HOLDS = """\
-from fdr.token_directory import TokenDirectory
-held = TokenDirectory()
-(held.path / "a").touch()
-print(held.path, flush=True)
-input()
-"""
+ELSEWHERE = "from contextlib import closing; from fdr.token_directory import TokenDirectory"
 
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let temporary files go to a directory of the test's."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # for other processes
     return tmp_path
-
-
-@contextmanager
-def held_elsewhere(temporary: Path) -> Iterator[tuple[subprocess.Popen[str], Path]]:
-    """Let another process keep a token; give it, and where, which looks old."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDS],
-        env=os.environ | {"TMPDIR": str(temporary)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        path = Path(process.stdout.readline().strip())
-        age(path)
-        yield process, path
 
 
 def age(path: Path) -> None:
@@ -62,21 +38,15 @@ def test_nobody_else_may_enter_it_and_it_goes_when_it_is_closed() -> None:
     assert not directory.path.exists()
 
 
-def test_what_a_killed_process_left_goes_with_the_next_one(temporary: Path) -> None:
-    """Its tokens may be good for an hour yet."""
-    with held_elsewhere(temporary) as (process, path):
-        process.kill()
-    assert (path / "a").exists()
-    TokenDirectory().close()
-    assert not path.exists()
-
-
-def test_what_is_in_use_stays(temporary: Path) -> None:
-    """However old it is."""
-    with held_elsewhere(temporary) as (process, path):
+def test_what_is_in_use_stays_and_what_a_killed_process_left_goes(temporary: Path) -> None:
+    """However old it is; its tokens may be good for an hour yet."""
+    with held_elsewhere(ELSEWHERE, "closing(TokenDirectory())"):
+        (path,) = temporary.iterdir()
+        age(path)
         TokenDirectory().close()
-        assert (path / "a").exists()
-        process.communicate("\n", timeout=10)
+        assert path.exists()
+    assert path.exists()
+    TokenDirectory().close()
     assert not path.exists()
 
 

@@ -2,7 +2,7 @@
 
 ``python -m tests.cluster``, or ``make cluster-test``, as root: the first time it builds Kubernetes. The
 cluster, a lake, and all that they start are in namespaces of Linux of their own, which end with the trial;
-nothing of it can be reached from elsewhere. Users' commands are taken from the documents, word by word.
+nothing of it can be reached from elsewhere. Users' commands are taken from the documents.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NEEDED = {  # programs, and the packages of Debian 12 that have them
 }
 # A shell is the first process there: it takes care of the children that others leave behind.
 ALONE = ["unshare", "--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"]
-SHELL = ["bash", "-c", '"$@"; exit $?', "bash"]
+SHELL = ["bash", "-c", 'ip link set lo up && "$@"; exit $?', "bash"]
 
 
 def main() -> int:

@@ -84,7 +84,7 @@ class Cluster:
 def cluster(folder: Path) -> Iterator[Cluster]:
     """Bring a cluster up in an empty folder, and take it down.
 
-    The network, process and mount namespace must be of its own.
+    The network, process and mount namespace must be of its own, with a loopback that is up.
     """
     programs = kubernetes.install()
     up = Cluster(folder)
@@ -92,7 +92,6 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     for place in HIDDEN:
         Path(place).mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["ip", "address", "add", f"{ADDRESS}/32", "dev", "lo"], check=True)
     with ExitStack() as stack:
 
@@ -127,20 +126,21 @@ def cluster(folder: Path) -> Iterator[Cluster]:
             "--kubelet-preferred-address-types=InternalIP",
         )
         until("the API server is ready", lambda: "ok" in up.kubectl("get", "--raw", "/readyz", check=False))
-        for name in ("kube-controller-manager", "kube-scheduler"):
-            accounts = [
-                f"--service-account-private-key-file={folder}/service-accounts.key",
-                "--use-service-account-credentials",
-            ]
-            start(
-                name,
-                programs / name,
-                f"--kubeconfig={folder}/system:{name}.conf",
-                "--leader-elect=false",
-                "--bind-address=127.0.0.1",
-                f"--cert-dir={folder}/certificates",
-                *(accounts if name == "kube-controller-manager" else []),
-            )
+        here = ("--leader-elect=false", "--bind-address=127.0.0.1", f"--cert-dir={folder}/certificates")
+        start(
+            "controller-manager",
+            programs / "kube-controller-manager",
+            f"--kubeconfig={folder}/system:kube-controller-manager.conf",
+            f"--service-account-private-key-file={folder}/service-accounts.key",
+            "--use-service-account-credentials",
+            *here,
+        )
+        start(
+            "scheduler",
+            programs / "kube-scheduler",
+            f"--kubeconfig={folder}/system:kube-scheduler.conf",
+            *here,
+        )
         start(
             "kubelet",
             programs / "kubelet",

@@ -78,7 +78,6 @@ class Trial:
 
     @contextmanager
     def _a_lake(self) -> Iterator[None]:
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         embedded.up(self.lake)
         try:
             prepare_embedded(self.lake, smoke())
