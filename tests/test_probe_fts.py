@@ -247,23 +247,24 @@ def test_a_delegation_lasts_as_long_as_it_may(
 
 
 @pytest.mark.parametrize(
-    ("told", "asks"),
-    [
-        ("null", 3),
-        (json.dumps({"termination_time": f"{datetime.now(UTC) + HOUR / 2:%Y-%m-%dT%H:%M:%S}"}), 3),
-        (json.dumps({"termination_time": f"{datetime.now(UTC) + 6 * HOUR:%Y-%m-%dT%H:%M:%S}"}), 1),
-    ],
+    ("lasts", "asks"),
+    [(None, 3), (HOUR / 2, 3), (6 * HOUR, 1)],
 )
 def test_a_proxy_is_delegated_where_there_is_none_that_lasts(
-    people: tuple[Signed, Signed, Signed], fts_key: rsa.RSAPrivateKey, tmp_path: Path, told: str, asks: int
+    people: tuple[Signed, Signed, Signed],
+    fts_key: rsa.RSAPrivateKey,
+    tmp_path: Path,
+    lasts: timedelta | None,
+    asks: int,
 ) -> None:
     """Otherwise FTS is left alone."""
+    told = None if lasts is None else {"termination_time": f"{datetime.now(UTC) + lasts:%Y-%m-%dT%H:%M:%S}"}
     *_, ours = people
     file = tmp_path / "proxy"
     file.write_bytes(ours.certificate_pem + ours.key_pem + people[1].certificate_pem)
     sent: list[tuple[str, ...]] = []
     answers: dict[str, Callable[[], str]] = {
-        "/delegation/d": lambda: told,
+        "/delegation/d": lambda: json.dumps(told),
         "/delegation/d/request": lambda: a_request(fts_key).decode(),
         "/delegation/d/credential": lambda: "",
     }
